@@ -1,0 +1,69 @@
+/*
+ * measure.h - one case, measured
+ */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/cases.h"
+
+#define ROUNDS_MIN 3
+#define ROUNDS_MAX 1000
+
+/* The kinds of waiting request whose memory is told apart, and their number. */
+#define HOLD_KINDS 3
+extern const char *const hold_kinds[HOLD_KINDS];
+
+/* How to measure; the same for all cases but for the end. */
+struct plan {
+	const char *program;	     /* workload that calls liburing.so */
+	const char *program_by_trap; /* with liburing inside */
+	const char *library;	     /* libringside.so; NULL compares the kernel with itself */
+	const char *file;	     /* "-" if no case needs one */
+	const char *stats;	     /* a path that the sides may write to */
+	unsigned int rounds;
+	unsigned int slice_ms;
+	int64_t case_end_ms; /* no further round after it, once ROUNDS_MIN are done */
+};
+
+/* Of the figures of all rounds: the median, and the first and third quartile. */
+struct spread {
+	double median, low, high;
+};
+
+struct timing {
+	bool has; /* false where that side cannot run */
+	struct spread ns;
+	struct spread cpu_ns;
+	struct spread ratio; /* of this side's time to ringside's, round by round */
+};
+
+enum result_state {
+	RESULT_MEASURED,
+	RESULT_SKIPPED,
+	RESULT_FAILED,
+};
+
+struct result {
+	const struct bench_case *row;
+	enum result_state state;
+	char why[BENCH_ANSWER_MAX + 64];    /* unless measured */
+	char refusal[BENCH_ANSWER_MAX];	    /* of the kernel's io_uring, or empty */
+	unsigned int rounds;
+	struct timing kernel, ringside, rival;
+	bool has_stat[3];
+	double stat[3];
+	double bytes; /* MEASURE_HOLD: the largest of the kinds below */
+	double kind_bytes[HOLD_KINDS];
+};
+
+extern const struct bench_case bench_cases[];
+extern const unsigned int bench_case_count;
+
+int64_t clock_ms(void);
+
+void measure_case(const struct bench_case *row, const struct plan *plan, struct result *result);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * workload.h - what the cases of the workload program share
+ *
+ * Not here: the protocol and the table (cases.h, cases.def).
+ */
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
+
+#include <liburing.h>
+#include <stdint.h>
+#include <stdnoreturn.h>
+
+#include "bench/cases.h"
+
+/*
+ * How reads are queued and collected, so that io_uring and its rivals run the
+ * same pipeline. A slot is one of BENCH_DEPTH reads, with its own buffer.
+ */
+struct engine {
+	/* Prepares a read of the page pages[slot] into buffer(slot). */
+	void (*queue)(struct workload *load, unsigned int slot);
+	/* Submits what is queued, waits for one at least, stores the finished slots. */
+	unsigned int (*collect)(struct workload *load, unsigned int *slots);
+	/* Once, before the first queue(). */
+	void (*start)(struct workload *load);
+};
+
+/* One for the process, used by its only thread. */
+struct workload {
+	const struct bench_case *row;
+	struct io_uring ring; /* not set up in a rival */
+	int fd;		      /* the file, or -1 */
+	uint64_t page_count;  /* of the file, a power of two */
+	uint64_t walk;	      /* position in the random permutation of its pages */
+	unsigned char *buffers;
+	uint64_t pages[BENCH_DEPTH]; /* what each slot reads */
+
+	const struct engine *engine; /* of the pipeline, NULL until it has run */
+	unsigned int idle[BENCH_DEPTH];
+	unsigned int idle_count;
+
+	const char *hold_kind; /* argument of "hold" */
+};
+
+static inline unsigned char *buffer(struct workload *load, unsigned int slot)
+{
+	return load->buffers + (uint64_t)slot * BENCH_PAGE;
+}
+
+/* Answers "error WHY" and ends the program. */
+noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The next page of a random walk that meets no page twice in page_count steps. */
+uint64_t next_page(struct workload *load);
+
+/* Ends the program unless a read into this slot brought its page, whole and right. */
+void check_read(struct workload *load, unsigned int slot, long result);
+
+/* Keeps BENCH_DEPTH reads in flight until `ops` more are done; leaves the others in flight. */
+uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t ops);
+
+/* rivals.c */
+uint64_t posixaio_reads(struct workload *load, uint64_t ops);
+uint64_t libaio_reads(struct workload *load, uint64_t ops);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * aio.h - Linux AIO: the device queue of one ring, for O_DIRECT
+ *
+ * Operations are staged, sent in one io_submit(), and their completions are
+ * read from the completion ring that the kernel maps into our memory, without
+ * a system call. Each completion also signals the queue's eventfd, which the
+ * ring's epoll waits for (EPOLLET: it is never read).
+ *
+ * Every call is made with the lock of the ring that owns the queue held.
+ * `done` is called with that lock held, from aio_queue_submit(), _reap() or
+ * _destroy(); it may add operations, it may not submit, reap or destroy.
+ *
+ *                 aio_queue_add()           io_submit()
+ *      AIO_IDLE ------------------> AIO_STAGED ---------> AIO_IN_FLIGHT
+ *         ^                            |  |                    |
+ *         |  cancelled, before done()  |  | refused            | reaped
+ *         +----------------------------+--+--------------------+--> done()
+ */
+#ifndef RS_DEVICE_AIO_H
+#define RS_DEVICE_AIO_H
+
+#include <linux/aio_abi.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "base/types.h"
+
+enum aio_state {
+	AIO_IDLE,      /* owner: the caller */
+	AIO_STAGED,    /* owner: the queue's staged list */
+	AIO_IN_FLIGHT, /* owner: the kernel */
+};
+
+/* Lives in a request, from aio_prep_*() until done() is called or aio_cancel() gives it back. */
+struct aio_op {
+	struct iocb iocb;
+	struct list_node node; /* in queue->staged */
+	void (*done)(struct aio_op *op, long result);
+	u8 state; /* enum aio_state */
+};
+_Static_assert(sizeof(struct iocb) == 64, "iocb");
+_Static_assert(sizeof(struct aio_op) <= 112, "an operation is part of every waiting request");
+
+/* All zero: not initialised, which every call below but _add, _submit and aio_cancel() accepts. */
+struct aio_queue {
+	aio_context_t context;	/* (c) 0: not initialised */
+	struct aio_ring *ring;	/* (c) mapped by the kernel; NULL: unknown layout, use io_getevents() */
+	int event_fd;		/* (c) private; signalled at each completion */
+	u32 staged_count;	/* (r) */
+	u32 in_flight;		/* (r) submitted and not reaped */
+	bool is_busy;		/* (r) a done() may be running */
+	struct list_node staged; /* (r) in submission order */
+};
+
+/*
+ * `depth`: operations at the device at a time; more may be staged. 0 or -errno:
+ * -EAGAIN (fs.aio-max-nr is used up), -ENOSYS, -EPERM (refused by policy),
+ * -ENOMEM, -EMFILE. The caller then punts.
+ */
+int aio_queue_init(struct aio_queue *queue, u32 depth);
+
+/* Waits for what is in flight and completes it; what is staged completes with -ECANCELED. */
+void aio_queue_destroy(struct aio_queue *queue);
+
+/* In the child of a fork(): the kernel's half stayed with the parent. No done() is called. */
+void aio_queue_fork_child(struct aio_queue *queue);
+
+static inline bool aio_queue_is_ready(const struct aio_queue *queue)
+{
+	return queue->context != 0;
+}
+
+/* Operations that done() has not been called for. */
+static inline u32 aio_in_flight(const struct aio_queue *queue)
+{
+	return queue->in_flight + queue->staged_count;
+}
+
+/* Sets everything but op->done. `iov` stays as it is until done(). rw_flags: RWF_*, RWF_NOWAIT included. */
+void aio_prep_rw(struct aio_op *op, int fd, bool is_write, const struct iovec *iov, u32 count,
+		 u64 offset, int rw_flags);
+
+/* fsync() or fdatasync() by a kernel worker: any descriptor, buffered ones too. */
+void aio_prep_fsync(struct aio_op *op, int fd, bool is_datasync);
+
+/* Stages `op`; aio_queue_submit() sends it. */
+void aio_queue_add(struct aio_queue *queue, struct aio_op *op);
+
+/* Sends what is staged, as far as the device queue has room; the rest goes after the next reap.
+ * A refused operation completes here with its error. Returns how many done() were called. */
+u32 aio_queue_submit(struct aio_queue *queue);
+
+/* Completes what the device has finished, at most `limit` operations, and sends what was waiting
+ * for room. Returns how many done() were called; `limit`: there may be more. */
+u32 aio_queue_reap(struct aio_queue *queue, u32 limit);
+
+/*
+ * 0: the operation was only staged; the caller owns it and done() is not called.
+ * -EINPROGRESS: the kernel cancels it, -EALREADY: it cannot be stopped, which is
+ * what disk I/O always says; done() will be called either way.
+ */
+int aio_cancel(struct aio_queue *queue, struct aio_op *op);
+
+#endif

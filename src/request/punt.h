@@ -1,0 +1,87 @@
+/*
+ * punt.h - the punt pool: threads for calls that can only block
+ *
+ * Work is bounded (it ends by itself: file system calls) or unbounded (it may
+ * block for ever: a read of a tty, an accept). Each kind has its own threads
+ * and its own limit, so the second cannot starve the first.
+ *
+ *                 punt_queue()                    taken by a worker
+ *   PUNT_IDLE ---------------------> PUNT_QUEUED -------------------> PUNT_RUNNING
+ *     ^    |                          ^   |                              |
+ *     |    | key in use               |   | punt_cancel() == true        | run() returned;
+ *     |    +----------> PUNT_HELD ----+   |                              | then done()
+ *     |                     |  its turn   |                              |
+ *     +---------------------+-------------+------------------------------+
+ */
+#ifndef RS_REQUEST_PUNT_H
+#define RS_REQUEST_PUNT_H
+
+#include "base/list.h"
+#include "base/types.h"
+#include "host/kernel.h"
+
+enum punt_state {
+	PUNT_IDLE,    /* owner: the caller */
+	PUNT_HELD,    /* owner: the pool; work of the same key goes first */
+	PUNT_QUEUED,  /* owner: the pool */
+	PUNT_RUNNING, /* owner: a worker */
+};
+
+/* Lives in a request, from punt_queue() until done() is called or punt_cancel() returns true. */
+struct punt_work {
+	struct list_node node;		      /* (q) the pool's lock */
+	void (*run)(struct punt_work *work);  /* (c) worker's thread: makes the calls, keeps the result */
+	void (*done)(struct punt_work *work); /* (c) worker's thread, PUNT_IDLE again: hands it back, may free it */
+	struct punt_worker *worker;	      /* (q) while PUNT_RUNNING */
+	u64 serial_key;			      /* (c) works of one key run in order, one at a time; 0: free */
+	u8 state;			      /* (q) enum punt_state */
+	bool is_bounded;		      /* (q) */
+};
+
+static inline void punt_work_init(struct punt_work *work, void (*run)(struct punt_work *),
+				  void (*done)(struct punt_work *), u64 serial_key)
+{
+	*work = (struct punt_work){.run = run, .done = done, .serial_key = serial_key};
+	list_init(&work->node);
+}
+
+/* Any thread. 0, or -EAGAIN: there is no worker and no thread can be made; the caller owns `work`
+ * and may run it itself. */
+int punt_queue(struct punt_work *work, bool is_bounded);
+
+/* True: it had not begun, the caller owns it and neither run() nor done() is called. False: it runs, or ran. */
+bool punt_cancel(struct punt_work *work);
+
+/*
+ * Makes the punt_call() that `work` is in, and each later one of this work, return -EINTR.
+ * True if it was running. It never reaches other work, and never a handler of the program's.
+ * The caller knows that `work` is not yet freed.
+ */
+bool punt_interrupt(struct punt_work *work);
+
+/* Whether punt_interrupt() was called for the work that runs on this thread. For run(). */
+bool punt_is_interrupted(void);
+
+/*
+ * One system call from run(), like host_call(), that punt_interrupt() can end.
+ * A call that was not begun when the interrupt came returns -EINTR and has done nothing.
+ * On a thread that is no worker's (work run by the caller) it is host_call().
+ */
+long punt_call_array(long nr, const long args[6]);
+#define punt_call(nr, ...) punt_call_array((nr), (const long[6]){__VA_ARGS__})
+
+/* Indices as IO_WQ_BOUND and IO_WQ_UNBOUND. Gives back what the limits were; sets those that are not 0 in
+ * `limits`. As IORING_REGISTER_IOWQ_MAX_WORKERS, but for the process, not the ring. */
+void punt_limits(const u32 limits[2], u32 old[2]);
+
+/* A ring of so many SQ entries is set up: until punt_limits() is told otherwise, the bounded limit is the
+ * largest min(sq_entries, 4 * CPUs) of all rings, as the kernel's is. */
+void punt_ring_created(u32 sq_entries);
+
+/* How long a worker stays without work; for tests. */
+void punt_set_idle(u64 idle_ns);
+
+/* In the child of a fork(): the workers and all work stayed with the parent. */
+void punt_fork_child(void);
+
+#endif

@@ -69,6 +69,10 @@ clients_end()
 # need PROGRAM PACKAGE
 need()
 {
+	if [ "$native" != 1 ] && [ ! -x "$ringside" ]; then
+		not_ok "$(basename -- "$0" .sh)" "$ringside is not built"
+		exit 1
+	fi
 	if ! command -v "$1" >/dev/null; then
 		skip "$(basename -- "$0" .sh)" "$1 is missing (Debian package: $2)"
 		exit 77

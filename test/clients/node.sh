@@ -44,6 +44,7 @@ fs_js()
 		return
 	fi
 	rm -rf -- "$work" && mkdir -- "$work"
+	: >"$output.answered"
 	# shellcheck disable=SC2016  # expanded by the shell inside
 	run_case "$name" "$place" "$@" -- env UV_USE_IO_URING=1 \
 		sh -c 'out=$1; shift; exec "$@" >"$out"' sh "$output.answered" \

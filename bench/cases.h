@@ -23,8 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BENCH_DEPTH 32
-#define BENCH_PAGE 4096
+#define BENCH_DEPTH      32
+#define BENCH_PAGE       4096
 #define BENCH_ANSWER_MAX 512
 
 enum bench_file {
@@ -35,8 +35,8 @@ enum bench_file {
 };
 
 enum bench_measure {
-	MEASURE_TIME, /* slices of time, compared with the kernel */
-	MEASURE_HOLD, /* memory of requests that wait; ringside alone */
+	MEASURE_TIME,  /* slices of time, compared with the kernel */
+	MEASURE_HOLD,  /* memory of requests that wait; ringside alone */
 	MEASURE_RIVAL, /* slices of time of something else than io_uring, for another case */
 };
 
@@ -55,11 +55,11 @@ struct bench_case {
 	uint64_t (*run)(struct workload *load, uint64_t ops);
 	const char *what;
 	enum bench_measure measure;
-	double target;		/* ratio to reach, or for MEASURE_HOLD bytes not to exceed */
-	bool by_trap;		/* liburing linked into the program, so each enter traps */
+	double target; /* ratio to reach, or for MEASURE_HOLD bytes not to exceed */
+	bool by_trap;  /* liburing linked into the program, so each enter traps */
 	enum bench_file file;
-	uint64_t span;		/* bytes of the file that are used, 0: all */
-	const char *rival;	/* name of a MEASURE_RIVAL row, or NULL */
+	uint64_t span;           /* bytes of the file that are used, 0: all */
+	const char *rival;       /* name of a MEASURE_RIVAL row, or NULL */
 	const char *rival_label; /* JSON keys become <label>_ns, <label>_ratio, ... */
 	double rival_target;
 	struct bench_stat stats[3];

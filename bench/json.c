@@ -84,7 +84,7 @@ static bool is_on_path(const char *name, size_t len, const struct search *search
 
 static const char *skip_member(const char *at, struct search *search, int depth)
 {
-	struct search inner = { 0 };
+	struct search inner = {0};
 	const char *name = at + 1;
 	bool wanted;
 
@@ -123,7 +123,7 @@ static const char *skip_list(const char *at, char close, struct search *search, 
 
 static const char *skip_value(const char *at, struct search *search, int depth)
 {
-	static const char *const words[] = { "true", "false", "null" };
+	static const char *const words[] = {"true", "false", "null"};
 
 	at = skip_space(at);
 	if (*at == '{')
@@ -157,7 +157,7 @@ bool json_is_valid(const char *text)
 int json_number(const char *text, const char *path, double *value)
 {
 	double number = 0;
-	struct search search = { .path = path, .value = &number };
+	struct search search = {.path = path, .value = &number};
 
 	if (!is_whole(text, &search) || !search.found)
 		return -ENOENT;

@@ -24,10 +24,10 @@
 #define HOLD_BEFORE 1000
 #define HOLD_MORE   99000
 
-const char *const hold_kinds[HOLD_KINDS] = { "poll", "read", "timeout" };
+const char *const hold_kinds[HOLD_KINDS] = {"poll", "read", "timeout"};
 
 const struct bench_case bench_cases[] = {
-#define BENCH_CASE(case_name, function, ...) { .name = #case_name, __VA_ARGS__ },
+#define BENCH_CASE(case_name, function, ...) {.name = #case_name, __VA_ARGS__},
 #include "bench/cases.def"
 #undef BENCH_CASE
 };
@@ -94,7 +94,7 @@ static struct timing sum_up(const struct contest *contest, enum role role)
 	double ns[ROUNDS_MAX], cpu_ns[ROUNDS_MAX], ratio[ROUNDS_MAX];
 
 	if (!contest->plays[role])
-		return (struct timing){ .has = false };
+		return (struct timing){.has = false};
 	for (unsigned int i = 0; i < contest->rounds; i++) {
 		ns[i] = own[i].ns;
 		cpu_ns[i] = own[i].cpu_ns;
@@ -217,8 +217,8 @@ static void read_stats(const struct plan *plan, struct result *result)
 	fclose(file);
 	unlink(plan->stats);
 	for (unsigned int i = 0; i < 3 && result->row->stats[i].path; i++)
-		result->has_stat[i] = !json_number(text, result->row->stats[i].path,
-						   &result->stat[i]);
+		result->has_stat[i] =
+			!json_number(text, result->row->stats[i].path, &result->stat[i]);
 }
 
 static void measure_time(const struct plan *plan, struct result *result)
@@ -272,7 +272,7 @@ static void measure_hold(const struct plan *plan, struct result *result)
 
 void measure_case(const struct bench_case *row, const struct plan *plan, struct result *result)
 {
-	*result = (struct result){ .row = row };
+	*result = (struct result){.row = row};
 	if (row->measure == MEASURE_HOLD)
 		measure_hold(plan, result);
 	else

@@ -18,11 +18,11 @@ extern const char *const hold_kinds[HOLD_KINDS];
 
 /* How to measure; the same for all cases but for the end. */
 struct plan {
-	const char *program;	     /* workload that calls liburing.so */
+	const char *program;         /* workload that calls liburing.so */
 	const char *program_by_trap; /* with liburing inside */
-	const char *library;	     /* libringside.so; NULL compares the kernel with itself */
-	const char *file;	     /* "-" if no case needs one */
-	const char *stats;	     /* a path that the sides may write to */
+	const char *library;         /* libringside.so; NULL compares the kernel with itself */
+	const char *file;            /* "-" if no case needs one */
+	const char *stats;           /* a path that the sides may write to */
 	unsigned int rounds;
 	unsigned int slice_ms;
 	int64_t case_end_ms; /* no further round after it, once ROUNDS_MIN are done */
@@ -49,8 +49,8 @@ enum result_state {
 struct result {
 	const struct bench_case *row;
 	enum result_state state;
-	char why[BENCH_ANSWER_MAX + 64];    /* unless measured */
-	char refusal[BENCH_ANSWER_MAX];	    /* of the kernel's io_uring, or empty */
+	char why[BENCH_ANSWER_MAX + 64]; /* unless measured */
+	char refusal[BENCH_ANSWER_MAX];  /* of the kernel's io_uring, or empty */
 	unsigned int rounds;
 	struct timing kernel, ringside, rival;
 	bool has_stat[3];

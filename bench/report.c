@@ -17,15 +17,28 @@
 #include "bench/json.h"
 #include "bench/report.h"
 
-#define COLUMNS "%-10s %-44s %10s %10s %8s %13s %9s  %s\n"
+/* One line of the table; the last column that has text ends it. */
+static void print_line(const char *name, const char *what, const char *kernel, const char *ringside,
+		       const char *ratio, const char *quartiles, const char *reach,
+		       const char *remark)
+{
+	char line[512];
+	int len = snprintf(line, sizeof(line), "%-10s %-44s %10s %10s %8s %13s %9s  %s", name, what,
+			   kernel, ringside, ratio, quartiles, reach, remark);
+
+	assert(len >= 0 && (size_t)len < sizeof(line));
+	while (len > 0 && line[len - 1] == ' ')
+		line[--len] = '\0';
+	puts(line);
+}
 
 void report_header(const struct report_setting *setting)
 {
 	if (setting->null)
 		puts("both sides are the kernel's io_uring: the ratios show this machine's noise");
-	printf(COLUMNS, "case", "what", "kernel", setting->null ? "kernel" : "ringside", "ratio",
-	       "quartiles", "to reach", "");
-	printf(COLUMNS, "", "", "ns/op", "ns/op", "", "", "", "");
+	print_line("case", "what", "kernel", setting->null ? "kernel" : "ringside", "ratio",
+		   "quartiles", "to reach", "");
+	print_line("", "", "ns/op", "ns/op", "", "", "", "");
 	fflush(stdout);
 }
 
@@ -47,8 +60,8 @@ static void print_timing(const char *name, const char *what, const struct timing
 		snprintf(quartiles, sizeof(quartiles), "%.2f..%.2f", other->ratio.low,
 			 other->ratio.high);
 	}
-	printf(COLUMNS, name, what, kernel, ringside, ratio, quartiles, reach,
-	       other->has ? verdict(other->ratio.median >= target) : "not known");
+	print_line(name, what, kernel, ringside, ratio, quartiles, reach,
+		   other->has ? verdict(other->ratio.median >= target) : "not known");
 }
 
 static const struct bench_case *rival_of(const struct bench_case *row)
@@ -67,10 +80,10 @@ static void print_stats(const struct result *result)
 	for (unsigned int i = 0; i < 3 && stats[i].path; i++) {
 		snprintf(value, sizeof(value), "%.0f", result->stat[i]);
 		snprintf(want, sizeof(want), "%ld", stats[i].want);
-		printf(COLUMNS, "", stats[i].key, "", result->has_stat[i] ? value : "-", "", "",
-		       want,
-		       !result->has_stat[i] ? "not known" :
-					      verdict(result->stat[i] == (double)stats[i].want));
+		print_line("", stats[i].key, "", result->has_stat[i] ? value : "-", "", "", want,
+			   !result->has_stat[i]
+				   ? "not known"
+				   : verdict(result->stat[i] == (double)stats[i].want));
 	}
 }
 
@@ -81,12 +94,12 @@ static void print_hold(const struct result *result)
 	snprintf(bytes, sizeof(bytes), "%.0f", result->bytes);
 	snprintf(limit, sizeof(limit), "<= %.0f", result->row->target);
 	snprintf(what, sizeof(what), "%s, bytes", result->row->what);
-	printf(COLUMNS, result->row->name, what, "-", bytes, "-", "-", limit,
-	       verdict(result->bytes <= result->row->target));
+	print_line(result->row->name, what, "-", bytes, "-", "-", limit,
+		   verdict(result->bytes <= result->row->target));
 	for (unsigned int i = 0; i < HOLD_KINDS; i++) {
 		snprintf(bytes, sizeof(bytes), "%.0f", result->kind_bytes[i]);
 		snprintf(what, sizeof(what), "  of these: %s", hold_kinds[i]);
-		printf(COLUMNS, "", what, "", bytes, "", "", "", "");
+		print_line("", what, "", bytes, "", "", "", "");
 	}
 }
 
@@ -101,8 +114,7 @@ void report_case(const struct result *result)
 	} else if (row->measure == MEASURE_HOLD) {
 		print_hold(result);
 	} else {
-		print_timing(row->name, row->what, &result->kernel, &result->ringside,
-			     row->target);
+		print_timing(row->name, row->what, &result->kernel, &result->ringside, row->target);
 		if (result->refusal[0])
 			printf("%-10s   the kernel's io_uring: %s\n", "", result->refusal);
 		if (row->rival) {
@@ -227,9 +239,9 @@ static void cpu_model(char *model, size_t size)
 
 static void put_machine(FILE *out, const struct report_setting *setting)
 {
-	struct utsname names = { 0 };
-	double load[1] = { 0 };
-	struct statfs fs = { 0 };
+	struct utsname names = {0};
+	double load[1] = {0};
+	struct statfs fs = {0};
 	char model[256];
 
 	uname(&names);
@@ -259,7 +271,8 @@ char *report_json(const struct report_setting *setting, const struct result *res
 		return NULL;
 	fputs("{\n", out);
 	put_machine(out, setting);
-	fprintf(out, "  \"setting\": {\"quick\": %s, \"null\": %s, \"rounds\": %u, \"slice_ms\": %u,",
+	fprintf(out,
+		"  \"setting\": {\"quick\": %s, \"null\": %s, \"rounds\": %u, \"slice_ms\": %u,",
 		setting->quick ? "true" : "false", setting->null ? "true" : "false",
 		setting->rounds, setting->slice_ms);
 	fputs(" \"times\": \"median of the rounds\", \"ratios\": \"median of the rounds' ratios\"},\n",

@@ -18,7 +18,7 @@ static const struct aiocb *posix_pending[BENCH_DEPTH]; /* NULL where idle */
 
 static void posixaio_start(struct workload *load)
 {
-	struct aioinit init = { .aio_threads = BENCH_DEPTH, .aio_num = BENCH_DEPTH };
+	struct aioinit init = {.aio_threads = BENCH_DEPTH, .aio_num = BENCH_DEPTH};
 
 	(void)load;
 	aio_init(&init);

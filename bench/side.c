@@ -61,7 +61,7 @@ static int read_line(int fd, char *line, size_t size)
 	size_t len = 0;
 
 	while (len < size - 1) {
-		struct pollfd wait = { .fd = fd, .events = POLLIN };
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
 		int64_t left = end - now_ms();
 		ssize_t n;
 
@@ -196,7 +196,7 @@ enum side_state side_start(struct side *side, const struct side_config *config)
 	int in[2], out[2];
 	char nothing[8];
 
-	*side = (struct side){ .to = -1, .from = -1 };
+	*side = (struct side){.to = -1, .from = -1};
 	if (pipe2(in, O_CLOEXEC))
 		return end_with(side, SIDE_FAILED, "pipe: %s", strerror(errno));
 	if (pipe2(out, O_CLOEXEC)) {

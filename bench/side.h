@@ -29,7 +29,7 @@ struct side_config {
 /* Owned by the case that is measured, from side_start() to side_stop(). */
 struct side {
 	pid_t pid; /* 0: not running */
-	int to;	   /* our end of its standard input */
+	int to;    /* our end of its standard input */
 	int from;
 	enum side_state state;
 	char why[BENCH_ANSWER_MAX]; /* unless it runs */
@@ -48,7 +48,8 @@ extern volatile bool side_interrupted;
  * still wants its side_stop(), which ends the process and collects it.
  */
 enum side_state side_start(struct side *side, const struct side_config *config);
-enum side_state side_slice(struct side *side, unsigned int ms, uint64_t seed, struct sample *sample);
+enum side_state side_slice(struct side *side, unsigned int ms, uint64_t seed,
+			   struct sample *sample);
 enum side_state side_hold(struct side *side, const char *kind, unsigned long count,
 			  uint64_t *bytes);
 enum side_state side_stop(struct side *side);

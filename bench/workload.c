@@ -29,8 +29,8 @@
 
 #include "bench/workload.h"
 
-/* Enough for a whole batch; waiting requests are submitted in rounds of this. */
-#define RING_ENTRIES 1024
+/* As programs size their rings: by the depth they mean to reach. */
+#define RING_ENTRIES BENCH_DEPTH
 
 /* How much work is done between two looks at the clock. */
 #define CHUNK_NS 1000000
@@ -42,7 +42,7 @@ uint64_t reads_pipelined(struct workload *load, uint64_t ops);
 uint64_t requests_that_wait(struct workload *load, uint64_t ops);
 
 static const struct bench_case bench_cases[] = {
-#define BENCH_CASE(case_name, function, ...) { .name = #case_name, .run = function, __VA_ARGS__ },
+#define BENCH_CASE(case_name, function, ...) {.name = #case_name, .run = function, __VA_ARGS__},
 #include "bench/cases.def"
 #undef BENCH_CASE
 };
@@ -273,7 +273,7 @@ uint64_t reads_pipelined(struct workload *load, uint64_t ops)
 /* Arms `ops` requests that will not complete while we run. */
 uint64_t requests_that_wait(struct workload *load, uint64_t ops)
 {
-	static struct __kernel_timespec one_day = { .tv_sec = 24 * 3600 };
+	static struct __kernel_timespec one_day = {.tv_sec = 24 * 3600};
 	static int event = -1;
 	uint64_t done = 0;
 
@@ -454,7 +454,7 @@ static const struct bench_case *find_case(const char *name)
 
 int main(int argc, char **argv)
 {
-	static struct workload load = { .fd = -1 };
+	static struct workload load = {.fd = -1};
 	char line[BENCH_ANSWER_MAX];
 	const char *why = NULL;
 	int err = 0;

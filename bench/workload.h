@@ -29,9 +29,9 @@ struct engine {
 struct workload {
 	const struct bench_case *row;
 	struct io_uring ring; /* not set up in a rival */
-	int fd;		      /* the file, or -1 */
+	int fd;               /* the file, or -1 */
 	uint64_t page_count;  /* of the file, a power of two */
-	uint64_t walk;	      /* position in the random permutation of its pages */
+	uint64_t walk;        /* position in the random permutation of its pages */
 	unsigned char *buffers;
 	uint64_t pages[BENCH_DEPTH]; /* what each slot reads */
 

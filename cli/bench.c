@@ -38,8 +38,8 @@ struct mode {
 	uint64_t file_bytes;
 };
 
-static const struct mode full_mode = { 41, 150, 270000, UINT64_C(1) << 30 };
-static const struct mode quick_mode = { 15, 60, 45000, UINT64_C(256) << 20 };
+static const struct mode full_mode = {41, 150, 270000, UINT64_C(1) << 30};
+static const struct mode quick_mode = {25, 60, 45000, UINT64_C(256) << 20};
 
 struct options {
 	struct mode mode;
@@ -58,7 +58,8 @@ struct bench {
 	char program[PATH_MAX], program_by_trap[PATH_MAX], library[PATH_MAX];
 	char folder[PATH_MAX / 2]; /* empty: not made yet */
 	char file[PATH_MAX], stats[PATH_MAX];
-	char json[PATH_MAX]; /* what becomes options.json */
+	char json_target[PATH_MAX]; /* options.json, symbolic links followed */
+	char json[PATH_MAX + 8];    /* what becomes json_target; empty: nothing is to be renamed */
 	FILE *json_file;
 	bool json_in_place; /* a terminal, a pipe: nothing to rename */
 };
@@ -139,13 +140,13 @@ enum {
 };
 
 static const struct option long_options[] = {
-	{ "quick", no_argument, NULL, OPT_QUICK },
-	{ "rounds", required_argument, NULL, OPT_ROUNDS },
-	{ "json", required_argument, NULL, OPT_JSON },
-	{ "dir", required_argument, NULL, OPT_DIR },
-	{ "null", no_argument, NULL, OPT_NULL },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ NULL, 0, NULL, 0 },
+	{"quick", no_argument, NULL, OPT_QUICK},
+	{"rounds", required_argument, NULL, OPT_ROUNDS},
+	{"json", required_argument, NULL, OPT_JSON},
+	{"dir", required_argument, NULL, OPT_DIR},
+	{"null", no_argument, NULL, OPT_NULL},
+	{"help", no_argument, NULL, OPT_HELP},
+	{NULL, 0, NULL, 0},
 };
 
 /* CLI_OK, or the status to exit with. --help is told apart by *help. */
@@ -203,8 +204,8 @@ static void interrupted(int signal)
 /* Without SA_RESTART, so that waits and writes end and the scratch folder is removed. */
 static void watch_signals(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = interrupted };
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = interrupted};
 
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &action, NULL);
@@ -213,8 +214,8 @@ static void watch_signals(void)
 
 static int find_programs(struct bench *bench)
 {
-	static const char *const names[] = { "ringside-workload", "ringside-workload-static" };
-	char *const paths[] = { bench->program, bench->program_by_trap };
+	static const char *const names[] = {"ringside-workload", "ringside-workload-static"};
+	char *const paths[] = {bench->program, bench->program_by_trap};
 
 	for (size_t i = 0; i < 2; i++)
 		if (cli_find(CLI_LIBEXECDIR, names[i], paths[i], PATH_MAX))
@@ -236,29 +237,45 @@ static int find_programs(struct bench *bench)
 	return CLI_OK;
 }
 
-/* Opened before anything is measured: a wrong name shows at once, not after minutes. */
+/* Is this what our standard output goes to, under any name (/dev/stdout, a redirection)? */
+static bool is_standard_output(const struct stat *st)
+{
+	struct stat out;
+
+	return !fstat(STDOUT_FILENO, &out) && out.st_dev == st->st_dev && out.st_ino == st->st_ino;
+}
+
+/*
+ * Opened before anything is measured: a wrong name shows at once, not after
+ * minutes. Only a regular file is replaced, and a symbolic link to one is
+ * followed first: the name itself may be /dev/stdout.
+ */
 static int open_json(struct bench *bench)
 {
 	const char *name = bench->options.json;
 	struct stat st;
-	int fd;
+	int fd, len;
 
-	bench->json_in_place = !stat(name, &st) && !S_ISREG(st.st_mode);
-	if (bench->json_in_place) {
-		bench->json_file = fopen(name, "we");
+	if (!stat(name, &st) && is_standard_output(&st)) {
+		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		bench->json_in_place = true;
+	} else if (!stat(name, &st) && !S_ISREG(st.st_mode)) {
+		fd = open(name, O_WRONLY | O_CLOEXEC);
+		bench->json_in_place = true;
 	} else {
-		int len = snprintf(bench->json, sizeof(bench->json), "%s.XXXXXX", name);
-
-		if (len < 0 || (size_t)len >= sizeof(bench->json)) {
+		if (!realpath(name, bench->json_target))
+			snprintf(bench->json_target, sizeof(bench->json_target), "%s", name);
+		len = snprintf(bench->json, sizeof(bench->json), "%s.XXXXXX", bench->json_target);
+		if (strlen(name) >= PATH_MAX || len >= PATH_MAX) {
 			bench->json[0] = '\0';
 			return cli_usage("bench: the name of the JSON file is too long");
 		}
 		fd = mkostemp(bench->json, O_CLOEXEC);
 		if (fd < 0)
 			bench->json[0] = '\0';
-		else
-			bench->json_file = fdopen(fd, "w");
 	}
+	if (fd >= 0)
+		bench->json_file = fdopen(fd, "w");
 	if (!bench->json_file)
 		return cli_fail("bench: %s: %s", name, strerror(errno));
 	return CLI_OK;
@@ -290,7 +307,7 @@ static int write_json(struct bench *bench, const struct report_setting *setting,
 		err = errno;
 	if (fclose(file) && !err)
 		err = errno;
-	if (!err && !bench->json_in_place && rename(bench->json, bench->options.json))
+	if (!err && !bench->json_in_place && rename(bench->json, bench->json_target))
 		err = errno;
 	if (err)
 		return cli_fail("bench: %s: %s", bench->options.json, strerror(err));
@@ -342,6 +359,8 @@ static int make_file(struct bench *bench)
 		return cli_fail("bench: %s: %s", bench->file, strerror(errno));
 	err = fill_file(fd, bytes);
 	close(fd);
+	if (side_interrupted)
+		return cli_fail("bench: interrupted");
 	if (err)
 		return cli_fail("bench: %s: %s", bench->file, strerror(-err));
 	bench->plan.file = bench->file;

@@ -18,7 +18,7 @@
 #include "cli/cli.h"
 
 /* Relative to the folder of the command; a build tree has it in cli/ or at its top. */
-static const char *const build_folders[] = { ".", "src", "bench", "..", "../src", "../bench" };
+static const char *const build_folders[] = {".", "src", "bench", "..", "../src", "../bench"};
 
 static const char *const from_command[] = {
 	[CLI_LIBDIR] = RINGSIDE_BIN_TO_LIB,

@@ -24,14 +24,14 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
 #ifdef CLI_HAS_RUN
-	{ "run", NULL, cmd_run, "[options] -- PROGRAM [ARG...]", "run a program under ringside" },
+	{"run", NULL, cmd_run, "[options] -- PROGRAM [ARG...]", "run a program under ringside"},
 #endif
 #ifdef CLI_HAS_DOCTOR
-	{ "doctor", NULL, cmd_doctor, "[PROGRAM]", "say what works here, and why not" },
+	{"doctor", NULL, cmd_doctor, "[PROGRAM]", "say what works here, and why not"},
 #endif
-	{ "bench", NULL, cmd_bench, "[options] [CASE...]", "compare with the kernel's io_uring" },
-	{ "version", "--version", cmd_version, "", "print the version" },
-	{ "help", "--help", cmd_help, "", "print this list" },
+	{"bench", NULL, cmd_bench, "[options] [CASE...]", "compare with the kernel's io_uring"},
+	{"version", "--version", cmd_version, "", "print the version"},
+	{"help", "--help", cmd_help, "", "print this list"},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

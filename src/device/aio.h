@@ -91,7 +91,8 @@ void aio_queue_add(struct aio_queue *queue, struct aio_op *op);
 u32 aio_queue_submit(struct aio_queue *queue);
 
 /* Completes what the device has finished, at most `limit` operations, and sends what was waiting
- * for room. Returns how many done() were called; `limit`: there may be more. */
+ * for room. Returns how many done() were called; if that is
+ * `limit` or more, more may be ready. */
 u32 aio_queue_reap(struct aio_queue *queue, u32 limit);
 
 /*

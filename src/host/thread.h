@@ -10,14 +10,17 @@
 #include "base/types.h"
 
 /*
- * Runs `body(argument)` on a new detached thread called `name` (at most 15
- * bytes). 0, or -EAGAIN or -ENOMEM, and nothing was started.
+ * Runs `body(argument)` on a new detached thread. 0, or -EAGAIN or -ENOMEM, and
+ * nothing was started. Any thread, any lock held.
  *
  * The thread starts with every signal blocked but two kinds: those a faulting
  * instruction raises, which would kill the process if they were blocked, and
  * those the C library sends to all threads (a setuid() of the program waits
  * until every thread has answered).
  */
-int thread_start(const char *name, void (*body)(void *argument), void *argument);
+int thread_start(void *(*body)(void *argument), void *argument);
+
+/* Names the calling thread, as seen in /proc and by debuggers; at most 15 bytes. */
+void thread_set_name(const char *name);
 
 #endif

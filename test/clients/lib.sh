@@ -7,8 +7,8 @@
 #   run_case ...            any number of cases, or ok, not_ok, skip by hand
 #   clients_end             exits 0, or 1 if a case failed
 #
-# Each case prints one line: "ok NAME", "not ok NAME - REASON" or
-# "skip NAME - REASON"; after a failure the end of the program's output follows
+# Each case prints one line: "ok NAME", "not ok NAME: REASON" or
+# "skip NAME: REASON"; after a failure the end of the program's output follows
 # on lines that start with "# ".
 #
 # With RINGSIDE_NATIVE=1 the programs run on the kernel's own io_uring, without
@@ -52,12 +52,12 @@ ok()
 not_ok()
 {
 	failures=$((failures + 1))
-	echo "not ok $1 - $2"
+	echo "not ok $1: $2"
 }
 
 skip()
 {
-	echo "skip $1 - $2"
+	echo "skip $1: $2"
 }
 
 clients_end()

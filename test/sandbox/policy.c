@@ -316,9 +316,9 @@ static int entry_compile(struct compiler *c, const json_t *entry)
 	struct scmp_arg_cmp args[ARGS_MAX];
 	const json_t *names = json_object_get(entry, "names");
 	const char *single = string_at(entry, "name"); /* the format before 2017 */
-	unsigned int count;
-	uint32_t action;
-	uint16_t error;
+	unsigned int count = 0;
+	uint32_t action = 0;
+	uint16_t error = EPERM;
 	int ret;
 
 	if (!json_is_array(names) && !single)
@@ -398,7 +398,7 @@ static int arches_add(struct compiler *c, const json_t *map)
 static int policy_compile(struct compiler *c, const json_t *policy)
 {
 	const json_t *entries = json_object_get(policy, "syscalls");
-	uint16_t error;
+	uint16_t error = EPERM;
 	int ret;
 
 	ret = errno_read(c, policy, "defaultErrnoRet", "defaultErrno", &error);

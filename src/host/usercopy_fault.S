@@ -1,0 +1,162 @@
+/*
+ * usercopy_fault.S - the only instructions of ringside that touch untrusted addresses
+ *
+ * Each routine is a leaf without a stack frame, so that one fixup serves them
+ * all: wherever between usercopy_fault_begin and usercopy_fault_end an access
+ * faults, the handler of usercopy.c continues at usercopy_fault_fixup, which
+ * returns -EFAULT to the routine's caller.
+ *
+ *	long usercopy_bytes(void *dst, const void *src, size_t size);
+ *	long usercopy_string(char *dst, const char *src, size_t size);
+ *	long usercopy_touch(const void *addr, size_t size, int writable);
+ *
+ * usercopy_string() returns the length without the NUL, or -ENAMETOOLONG.
+ * usercopy_touch() reads a byte of each page, or exchanges it for itself.
+ */
+#include <asm/errno.h>
+
+#define PAGE_SHIFT_SIZE 4096
+
+	.text
+
+#define ROUTINE(name)								\
+	.globl name;								\
+	.hidden name;								\
+	.type name, %function;							\
+	.balign 16;								\
+name:
+
+#define LABEL(name)								\
+	.globl name;								\
+	.hidden name;								\
+name:
+
+LABEL(usercopy_fault_begin)
+
+#if defined(__x86_64__)
+
+ROUTINE(usercopy_bytes)
+	movq	%rdx, %rcx
+	cmpq	$256, %rdx
+	jae	2f
+	shrq	$3, %rcx
+	jz	1f
+0:	movq	(%rsi), %rax
+	movq	%rax, (%rdi)
+	addq	$8, %rsi
+	addq	$8, %rdi
+	decq	%rcx
+	jnz	0b
+1:	movl	%edx, %ecx
+	andl	$7, %ecx
+	jz	3f
+4:	movb	(%rsi), %al
+	movb	%al, (%rdi)
+	incq	%rsi
+	incq	%rdi
+	decl	%ecx
+	jnz	4b
+	jmp	3f
+2:	cld
+	rep movsb
+3:	xorl	%eax, %eax
+	ret
+	.size usercopy_bytes, . - usercopy_bytes
+
+ROUTINE(usercopy_string)
+	xorl	%eax, %eax
+0:	cmpq	%rdx, %rax
+	jae	1f
+	movb	(%rsi,%rax), %cl
+	movb	%cl, (%rdi,%rax)
+	testb	%cl, %cl
+	jz	2f
+	incq	%rax
+	jmp	0b
+1:	movq	$-ENAMETOOLONG, %rax
+2:	ret
+	.size usercopy_string, . - usercopy_string
+
+ROUTINE(usercopy_touch)
+	xorl	%eax, %eax
+	testq	%rsi, %rsi
+	jz	3f
+	leaq	-1(%rdi,%rsi), %rcx
+	andq	$-PAGE_SHIFT_SIZE, %rcx
+0:	testl	%edx, %edx
+	jz	1f
+	lock orb $0, (%rdi)
+	jmp	2f
+1:	testb	%al, (%rdi)
+2:	andq	$-PAGE_SHIFT_SIZE, %rdi
+	addq	$PAGE_SHIFT_SIZE, %rdi
+	cmpq	%rcx, %rdi
+	jbe	0b
+3:	ret
+	.size usercopy_touch, . - usercopy_touch
+
+LABEL(usercopy_fault_end)
+
+LABEL(usercopy_fault_fixup)
+	movq	$-EFAULT, %rax
+	ret
+
+#elif defined(__aarch64__)
+
+ROUTINE(usercopy_bytes)
+0:	cmp	x2, #16
+	b.lo	1f
+	ldp	x3, x4, [x1], #16
+	stp	x3, x4, [x0], #16
+	sub	x2, x2, #16
+	b	0b
+1:	cbz	x2, 3f
+2:	ldrb	w3, [x1], #1
+	strb	w3, [x0], #1
+	subs	x2, x2, #1
+	b.ne	2b
+3:	mov	x0, #0
+	ret
+	.size usercopy_bytes, . - usercopy_bytes
+
+ROUTINE(usercopy_string)
+	mov	x3, #0
+0:	cmp	x3, x2
+	b.hs	1f
+	ldrb	w4, [x1, x3]
+	strb	w4, [x0, x3]
+	cbz	w4, 2f
+	add	x3, x3, #1
+	b	0b
+1:	mov	x3, #-ENAMETOOLONG
+2:	mov	x0, x3
+	ret
+	.size usercopy_string, . - usercopy_string
+
+ROUTINE(usercopy_touch)
+	cbz	x1, 4f
+	add	x3, x0, x1
+	sub	x3, x3, #1
+0:	cbz	w2, 1f
+5:	ldxrb	w4, [x0]
+	stxrb	w5, w4, [x0]
+	cbnz	w5, 5b
+	b	2f
+1:	ldrb	w4, [x0]
+2:	and	x0, x0, #-PAGE_SHIFT_SIZE
+	add	x0, x0, #PAGE_SHIFT_SIZE
+	cmp	x0, x3
+	b.ls	0b
+4:	mov	x0, #0
+	ret
+	.size usercopy_touch, . - usercopy_touch
+
+LABEL(usercopy_fault_end)
+
+LABEL(usercopy_fault_fixup)
+	mov	x0, #-EFAULT
+	ret
+
+#endif
+
+	.section .note.GNU-stack, "", %progbits

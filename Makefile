@@ -76,5 +76,4 @@ clean: ## remove what was built
 	@rm -rf build build-asan build-ubsan build-tsan
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do \
-		printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8 | sed 's/^/  make /'

@@ -275,8 +275,8 @@ char *report_json(const struct report_setting *setting, const struct result *res
 		"  \"setting\": {\"quick\": %s, \"null\": %s, \"rounds\": %u, \"slice_ms\": %u,",
 		setting->quick ? "true" : "false", setting->null ? "true" : "false",
 		setting->rounds, setting->slice_ms);
-	fputs(" \"times\": \"median of the rounds\", \"ratios\": \"median of the rounds' ratios\"},\n",
-	      out);
+	fputs(" \"times\": \"median of the rounds\",", out);
+	fputs(" \"ratios\": \"median of the rounds' ratios\"},\n", out);
 	fputs("  \"cases\": [\n", out);
 	for (unsigned int i = 0; i < count; i++) {
 		put_case(out, &results[i]);

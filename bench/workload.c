@@ -333,7 +333,8 @@ static uint64_t memory_bytes(void)
 static uint64_t resident_pages(struct workload *load)
 {
 	size_t bytes = load->page_count * BENCH_PAGE;
-	size_t system_pages = bytes / (size_t)sysconf(_SC_PAGESIZE);
+	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+	size_t system_pages = (bytes + page_size - 1) / page_size;
 	unsigned char *state = malloc(system_pages);
 	void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, load->fd, 0);
 	uint64_t resident = 0;
@@ -344,7 +345,7 @@ static uint64_t resident_pages(struct workload *load)
 		resident += state[i] & 1;
 	munmap(map, bytes);
 	free(state);
-	return resident * (load->page_count / system_pages);
+	return resident * page_size / BENCH_PAGE;
 }
 
 static void read_whole_file(struct workload *load)
@@ -454,19 +455,22 @@ static const struct bench_case *find_case(const char *name)
 
 int main(int argc, char **argv)
 {
-	static struct workload load = {.fd = -1};
+	const struct bench_case *row = argc == 3 ? find_case(argv[1]) : NULL;
+	struct workload load = {.row = row, .fd = -1};
 	char line[BENCH_ANSWER_MAX];
 	const char *why = NULL;
 	int err = 0;
 
-	if (argc != 3 || !(load.row = find_case(argv[1]))) {
+	if (!row) {
 		fputs("usage: workload CASE FILE (started by 'ringside bench')\n", stderr);
 		return 2;
 	}
-	if (posix_memalign((void **)&load.buffers, BENCH_PAGE, BENCH_DEPTH * BENCH_PAGE))
+	load.buffers = aligned_alloc(BENCH_PAGE, BENCH_DEPTH * BENCH_PAGE);
+	if (!load.buffers)
 		fail("no memory");
+	/* So that no page of them is first touched while the clock runs. */
 	memset(load.buffers, 0, BENCH_DEPTH * BENCH_PAGE);
-	if (load.row->measure != MEASURE_RIVAL)
+	if (row->measure != MEASURE_RIVAL)
 		err = io_uring_queue_init(RING_ENTRIES, &load.ring, 0);
 	if (err == -ENOSYS || err == -EPERM || err == -EACCES) {
 		answer("refused %s", strerror(-err));
@@ -474,7 +478,7 @@ int main(int argc, char **argv)
 	}
 	if (err)
 		fail("io_uring_queue_init: %s", strerror(-err));
-	if (load.row->file != FILE_NONE)
+	if (row->file != FILE_NONE)
 		why = file_open(&load, argv[2]);
 	if (why) {
 		answer("skip %s", why);
@@ -483,7 +487,7 @@ int main(int argc, char **argv)
 	answer("ready");
 	while (fgets(line, sizeof(line), stdin))
 		obey(&load, line);
-	if (load.row->measure != MEASURE_RIVAL)
+	if (row->measure != MEASURE_RIVAL)
 		io_uring_queue_exit(&load.ring);
 	return 0;
 }

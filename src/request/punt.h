@@ -18,7 +18,6 @@
 
 #include "base/list.h"
 #include "base/types.h"
-#include "host/kernel.h"
 
 enum punt_state {
 	PUNT_IDLE,    /* owner: the caller */
@@ -68,7 +67,22 @@ bool punt_is_interrupted(void);
  * On a thread that is no worker's (work run by the caller) it is host_call().
  */
 long punt_call_array(long nr, const long args[6]);
-#define punt_call(nr, ...) punt_call_array((nr), (const long[6]){__VA_ARGS__})
+
+#define PUNT_ARGS_PICK(_1, _2, _3, _4, _5, _6, name, ...) name
+#define PUNT_ARGS_1(a)			(long)(a)
+#define PUNT_ARGS_2(a, b)		(long)(a), (long)(b)
+#define PUNT_ARGS_3(a, b, c)		(long)(a), (long)(b), (long)(c)
+#define PUNT_ARGS_4(a, b, c, d)		(long)(a), (long)(b), (long)(c), (long)(d)
+#define PUNT_ARGS_5(a, b, c, d, e)	(long)(a), (long)(b), (long)(c), (long)(d), (long)(e)
+#define PUNT_ARGS_6(a, b, c, d, e, f)                                                              \
+	(long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)
+
+/* punt_call(SYS_name, one to six arguments) */
+#define punt_call(nr, ...)                                                                         \
+	punt_call_array((nr), (const long[6]){PUNT_ARGS_PICK(__VA_ARGS__, PUNT_ARGS_6,             \
+							     PUNT_ARGS_5, PUNT_ARGS_4,             \
+							     PUNT_ARGS_3, PUNT_ARGS_2,             \
+							     PUNT_ARGS_1, 0)(__VA_ARGS__)})
 
 /* Indices as IO_WQ_BOUND and IO_WQ_UNBOUND. Gives back what the limits were; sets those that are not 0 in
  * `limits`. As IORING_REGISTER_IOWQ_MAX_WORKERS, but for the process, not the ring. */

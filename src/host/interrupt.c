@@ -1,0 +1,254 @@
+/*
+ * interrupt.c - one thread of ours makes another's blocking system call return
+ *
+ * The signal is a realtime one, far from both ends of their range: the C
+ * library uses the first of them, programs count up from SIGRTMIN, Java and
+ * valgrind take the last ones. It is the first without a handler going down
+ * from SIGRTMAX - 5, found when it is needed. If the program installs a handler
+ * for it later, we send it no more and choose another.
+ *
+ * Where a signal of that number comes that is not ours, the program gets it as
+ * if we were not there: a thread of ours blocks it and gives it back to the
+ * process; in the program's threads, where only the default action can be
+ * meant, the default action follows.
+ *
+ * The kernel:  io-wq has TIF_NOTIFY_SIGNAL, an interrupt that is no signal
+ * Not here:    whose work is interrupted (request/punt.c)
+ */
+#define _GNU_SOURCE
+#include "host/interrupt.h"
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include "base/atomic.h"
+#include "host/kernel.h"
+
+#define SIGNAL_BIT(signal) (1ull << ((signal) - 1))
+
+/* The kernel's struct sigaction; the C library's differs. */
+struct kernel_sigaction {
+	void (*handler)(int signal, siginfo_t *info, void *context);
+	unsigned long flags;
+	void (*restorer)(void);
+	u64 mask;
+};
+
+/* Entry, then the range in which the handler turns the thread round, then where to. */
+long interrupt_gate(const u32 *is_requested, long nr, const long args[6]);
+extern const char interrupt_gate_begin[], interrupt_gate_end[], interrupt_gate_cancel[];
+
+#if defined(__x86_64__)
+
+__asm__(".pushsection .text\n"
+	".globl interrupt_gate, interrupt_gate_begin, interrupt_gate_end, interrupt_gate_cancel\n"
+	".hidden interrupt_gate, interrupt_gate_begin, interrupt_gate_end, interrupt_gate_cancel\n"
+	".type interrupt_gate, @function\n"
+	"interrupt_gate:\n"
+	"	mov %rsi, %rax\n"
+	"	mov %rdi, %r11\n"
+	"	mov %rdx, %rcx\n"
+	"	mov 0(%rcx), %rdi\n"
+	"	mov 8(%rcx), %rsi\n"
+	"	mov 16(%rcx), %rdx\n"
+	"	mov 24(%rcx), %r10\n"
+	"	mov 32(%rcx), %r8\n"
+	"	mov 40(%rcx), %r9\n"
+	"interrupt_gate_begin:\n"
+	"	cmpl $0, (%r11)\n"
+	"	jne interrupt_gate_cancel\n"
+	"	syscall\n"
+	"interrupt_gate_end:\n"
+	"	ret\n"
+	"interrupt_gate_cancel:\n"
+	"	mov $-4, %rax\n" /* -EINTR */
+	"	ret\n"
+	".size interrupt_gate, . - interrupt_gate\n"
+	".hidden interrupt_sigreturn\n"
+	".globl interrupt_sigreturn\n"
+	".type interrupt_sigreturn, @function\n"
+	"interrupt_sigreturn:\n"
+	"	mov $15, %rax\n" /* rt_sigreturn */
+	"	syscall\n"
+	".size interrupt_sigreturn, . - interrupt_sigreturn\n"
+	".popsection\n");
+
+void interrupt_sigreturn(void);
+
+#define PROGRAM_COUNTER(context) ((context)->uc_mcontext.gregs[REG_RIP])
+#define RESTORER_FLAG		 0x04000000ul
+#define RESTORER		 interrupt_sigreturn
+
+#elif defined(__aarch64__)
+
+__asm__(".pushsection .text\n"
+	".globl interrupt_gate, interrupt_gate_begin, interrupt_gate_end, interrupt_gate_cancel\n"
+	".hidden interrupt_gate, interrupt_gate_begin, interrupt_gate_end, interrupt_gate_cancel\n"
+	".type interrupt_gate, %function\n"
+	"interrupt_gate:\n"
+	"	mov x8, x1\n"
+	"	mov x9, x0\n"
+	"	mov x10, x2\n"
+	"	ldp x0, x1, [x10]\n"
+	"	ldp x2, x3, [x10, #16]\n"
+	"	ldp x4, x5, [x10, #32]\n"
+	"interrupt_gate_begin:\n"
+	"	ldr w10, [x9]\n"
+	"	cbnz w10, interrupt_gate_cancel\n"
+	"	svc #0\n"
+	"interrupt_gate_end:\n"
+	"	ret\n"
+	"interrupt_gate_cancel:\n"
+	"	mov x0, #-4\n" /* -EINTR */
+	"	ret\n"
+	".size interrupt_gate, . - interrupt_gate\n"
+	".popsection\n");
+
+#define PROGRAM_COUNTER(context) ((context)->uc_mcontext.pc)
+#define RESTORER_FLAG		 0ul /* the vDSO has one */
+#define RESTORER		 NULL
+
+#endif
+
+static int chosen_signal; /* (lock) 0: none yet */
+
+/* This thread's, for the handler. */
+static __thread struct interrupt *interrupt_of_thread __attribute__((tls_model("initial-exec")));
+
+/* A signal with our number that another sent, in whatever thread the kernel chose for it. */
+static void give_back(int signal, siginfo_t *info, ucontext_t *context)
+{
+	static const struct kernel_sigaction by_default;
+	long process = host_call(SYS_getpid);
+
+	if (interrupt_of_thread) {
+		/* uc_sigmask begins with the kernel's set and is restored when the handler returns. */
+		*(u64 *)&context->uc_sigmask |= SIGNAL_BIT(signal);
+		store_relaxed(&interrupt_of_thread->is_closed, 1);
+	} else {
+		host_call(SYS_rt_sigaction, signal, &by_default, NULL, sizeof(u64));
+	}
+	host_call(SYS_rt_sigqueueinfo, process, signal, info);
+}
+
+static void interrupt_signalled(int signal, siginfo_t *info, void *ucontext)
+{
+	struct interrupt *self = interrupt_of_thread;
+	ucontext_t *context = ucontext;
+	u64 pc = (u64)PROGRAM_COUNTER(context);
+
+	if (info->si_code != SI_QUEUE || self == NULL || info->si_value.sival_ptr != self) {
+		give_back(signal, info, context);
+		return;
+	}
+	if (pc >= (u64)interrupt_gate_begin && pc < (u64)interrupt_gate_end)
+		PROGRAM_COUNTER(context) = (__typeof__(PROGRAM_COUNTER(context)))(
+			(u64)interrupt_gate_cancel);
+	store_release(&self->is_taken, 1);
+}
+
+/* Whose handler the signal has: ours (0), nobody's (-ENOENT), the program's (-EBUSY). */
+static int signal_owner(int signal)
+{
+	struct kernel_sigaction action = {0};
+
+	if (host_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(action.mask)) < 0)
+		return -EBUSY;
+	if (action.handler == interrupt_signalled)
+		return 0;
+	return action.handler == NULL ? -ENOENT : -EBUSY;
+}
+
+static void signal_choose(void)
+{
+	struct kernel_sigaction action = {.handler = interrupt_signalled,
+					  .flags = SA_SIGINFO | RESTORER_FLAG,
+					  .restorer = RESTORER};
+
+	if (chosen_signal && signal_owner(chosen_signal) == 0)
+		return;
+	chosen_signal = 0;
+	for (int signal = SIGRTMAX - 5; signal > SIGRTMIN; signal--) {
+		if (signal_owner(signal) != -ENOENT)
+			continue;
+		if (host_call(SYS_rt_sigaction, signal, &action, NULL, sizeof(action.mask)) < 0)
+			continue;
+		chosen_signal = signal;
+		break;
+	}
+}
+
+static void thread_unblock(struct interrupt *self)
+{
+	u64 mask = SIGNAL_BIT(self->signal);
+
+	store_relaxed(&self->is_closed, 0);
+	host_call(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof(mask));
+}
+
+static void thread_block(struct interrupt *self)
+{
+	u64 mask = SIGNAL_BIT(self->signal);
+
+	host_call(SYS_rt_sigprocmask, SIG_BLOCK, &mask, NULL, sizeof(mask));
+}
+
+void interrupt_open(struct interrupt *self)
+{
+	if (interrupt_of_thread != self) {
+		self->thread = (u32)host_call(SYS_gettid);
+		interrupt_of_thread = self;
+	}
+	store_relaxed(&self->is_requested, 0);
+	store_relaxed(&self->is_taken, 0);
+	self->was_sent = false;
+	if (chosen_signal == 0)
+		signal_choose();
+	if (self->signal == chosen_signal && !load_relaxed(&self->is_closed))
+		return;
+	if (self->signal)
+		thread_block(self);
+	self->signal = chosen_signal;
+	if (self->signal)
+		thread_unblock(self);
+}
+
+void interrupt_close(struct interrupt *self)
+{
+	if (self->signal)
+		thread_block(self);
+	interrupt_of_thread = NULL;
+}
+
+bool interrupt_send(struct interrupt *target)
+{
+	siginfo_t info = {0};
+	long process = host_call(SYS_getpid);
+
+	store_release(&target->is_requested, 1);
+	if (target->was_sent)
+		return true;
+	if (target->signal == 0 || signal_owner(target->signal) != 0) {
+		signal_choose();
+		return false;
+	}
+	info.si_signo = target->signal;
+	info.si_code = SI_QUEUE;
+	info.si_pid = (pid_t)process;
+	info.si_value.sival_ptr = target;
+	target->was_sent = host_call(SYS_rt_tgsigqueueinfo, process, target->thread, target->signal,
+				     &info) == 0;
+	return target->was_sent;
+}
+
+void interrupt_settle(struct interrupt *self)
+{
+	/* What was sent is pending here at the latest, and is handled when a system call returns. */
+	while (self->was_sent && !load_acquire(&self->is_taken)) /* pairs with the handler */
+		thread_unblock(self);
+}
+
+long interrupt_call(const struct interrupt *self, long nr, const long args[6])
+{
+	return interrupt_gate(&self->is_requested, nr, args);
+}

@@ -23,16 +23,7 @@
 
 #include "base/atomic.h"
 #include "host/kernel.h"
-
-#define SIGNAL_BIT(signal) (1ull << ((signal) - 1))
-
-/* The kernel's struct sigaction; the C library's differs. */
-struct kernel_sigaction {
-	void (*handler)(int signal, siginfo_t *info, void *context);
-	unsigned long flags;
-	void (*restorer)(void);
-	u64 mask;
-};
+#include "host/sigaction.h"
 
 /* Entry, then the range in which the handler turns the thread round, then where to. */
 long interrupt_gate(const u32 *is_requested, long nr, const long args[6]);
@@ -64,20 +55,9 @@ __asm__(".pushsection .text\n"
 	"	mov $-4, %rax\n" /* -EINTR */
 	"	ret\n"
 	".size interrupt_gate, . - interrupt_gate\n"
-	".hidden interrupt_sigreturn\n"
-	".globl interrupt_sigreturn\n"
-	".type interrupt_sigreturn, @function\n"
-	"interrupt_sigreturn:\n"
-	"	mov $15, %rax\n" /* rt_sigreturn */
-	"	syscall\n"
-	".size interrupt_sigreturn, . - interrupt_sigreturn\n"
 	".popsection\n");
 
-void interrupt_sigreturn(void);
-
 #define PROGRAM_COUNTER(context) ((context)->uc_mcontext.gregs[REG_RIP])
-#define RESTORER_FLAG		 0x04000000ul
-#define RESTORER		 interrupt_sigreturn
 
 #elif defined(__aarch64__)
 
@@ -105,8 +85,6 @@ __asm__(".pushsection .text\n"
 	".popsection\n");
 
 #define PROGRAM_COUNTER(context) ((context)->uc_mcontext.pc)
-#define RESTORER_FLAG		 0ul /* the vDSO has one */
-#define RESTORER		 NULL
 
 #endif
 
@@ -118,7 +96,7 @@ static __thread struct interrupt *interrupt_of_thread __attribute__((tls_model("
 /* A signal with our number that another sent, in whatever thread the kernel chose for it. */
 static void give_back(int signal, siginfo_t *info, ucontext_t *context)
 {
-	static const struct kernel_sigaction by_default;
+	static const struct kernel_sigaction by_default = {.handler = (u64)SIG_DFL};
 	long process = host_call(SYS_getpid);
 
 	if (interrupt_of_thread) {
@@ -126,7 +104,7 @@ static void give_back(int signal, siginfo_t *info, ucontext_t *context)
 		*(u64 *)&context->uc_sigmask |= SIGNAL_BIT(signal);
 		store_relaxed(&interrupt_of_thread->is_closed, 1);
 	} else {
-		host_call(SYS_rt_sigaction, signal, &by_default, NULL, sizeof(u64));
+		sigaction_set(signal, &by_default, NULL);
 	}
 	host_call(SYS_rt_sigqueueinfo, process, signal, info);
 }
@@ -152,18 +130,18 @@ static int signal_owner(int signal)
 {
 	struct kernel_sigaction action = {0};
 
-	if (host_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(action.mask)) < 0)
+	if (sigaction_raw(signal, NULL, &action) < 0)
 		return -EBUSY;
-	if (action.handler == interrupt_signalled)
+	if (action.handler == (u64)interrupt_signalled)
 		return 0;
-	return action.handler == NULL ? -ENOENT : -EBUSY;
+	return action.handler == (u64)SIG_DFL ? -ENOENT : -EBUSY;
 }
 
 static void signal_choose(void)
 {
-	struct kernel_sigaction action = {.handler = interrupt_signalled,
-					  .flags = SA_SIGINFO | RESTORER_FLAG,
-					  .restorer = RESTORER};
+	/* Not SA_RESTART: the call shall return. */
+	const struct kernel_sigaction action = {.handler = (u64)interrupt_signalled,
+						.flags = SA_SIGINFO};
 
 	if (chosen_signal && signal_owner(chosen_signal) == 0)
 		return;
@@ -171,7 +149,7 @@ static void signal_choose(void)
 	for (int signal = SIGRTMAX - 5; signal > SIGRTMIN; signal--) {
 		if (signal_owner(signal) != -ENOENT)
 			continue;
-		if (host_call(SYS_rt_sigaction, signal, &action, NULL, sizeof(action.mask)) < 0)
+		if (sigaction_set(signal, &action, NULL) < 0)
 			continue;
 		chosen_signal = signal;
 		break;
@@ -183,14 +161,14 @@ static void thread_unblock(struct interrupt *self)
 	u64 mask = SIGNAL_BIT(self->signal);
 
 	store_relaxed(&self->is_closed, 0);
-	host_call(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof(mask));
+	sigmask_set(SIG_UNBLOCK, &mask, NULL);
 }
 
 static void thread_block(struct interrupt *self)
 {
 	u64 mask = SIGNAL_BIT(self->signal);
 
-	host_call(SYS_rt_sigprocmask, SIG_BLOCK, &mask, NULL, sizeof(mask));
+	sigmask_set(SIG_BLOCK, &mask, NULL);
 }
 
 void interrupt_open(struct interrupt *self)

@@ -13,9 +13,7 @@
 struct kernel_sigaction {
 	u64 handler; /* SIG_DFL, SIG_IGN or a function */
 	u64 flags;
-#if defined(__x86_64__)
-	u64 restorer;
-#endif
+	u64 restorer; /* aarch64 has the field too, and no use for it */
 	u64 mask;
 };
 

@@ -14,16 +14,15 @@
 #include <sys/prctl.h>
 
 #include "host/kernel.h"
+#include "host/sigaction.h"
 
 /* Enough for our deepest call with a signal frame of the widest vector registers. The program's
  * thread-local variables come out of the same mapping: a program with many of them needs the larger. */
 #define STACK_SMALL (128u << 10)
 #define STACK_LARGE (1u << 20)
 
-#define SIGNAL_BIT(signal) (1ull << ((signal) - 1))
-#define FIRST_LIBC_SIGNAL  32
+#define FIRST_LIBC_SIGNAL 32
 
-/* The kernel's signal set: one bit a signal. */
 static u64 blocked_in_our_threads(void)
 {
 	u64 open = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) |
@@ -57,11 +56,11 @@ int thread_start(void *(*body)(void *), void *argument)
 	int err;
 
 	/* The mask is inherited: no signal can arrive in the new thread before it could block them. */
-	host_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, sizeof(mask));
+	sigmask_set(SIG_SETMASK, &mask, &old);
 	err = create_detached(STACK_SMALL, body, argument);
 	if (err == EINVAL)
 		err = create_detached(STACK_LARGE, body, argument);
-	host_call(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
+	sigmask_set(SIG_SETMASK, &old, NULL);
 	if (err)
 		return err == ENOMEM ? -ENOMEM : -EAGAIN;
 	return 0;

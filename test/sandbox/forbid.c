@@ -34,8 +34,8 @@ enum {
 };
 
 #define NR_FIRST 425 /* io_uring_setup, enter, register: one numbering for all architectures */
-#define NR_LAST	 427
-#define NR_X32	 0x40000000U /* x86-64 programs may set this bit and name the same call */
+#define NR_LAST  427
+#define NR_X32   0x40000000U /* x86-64 programs may set this bit and name the same call */
 
 _Static_assert(SYS_io_uring_setup == NR_FIRST, "the first call to refuse");
 _Static_assert(SYS_io_uring_register == NR_LAST, "the last call to refuse");

@@ -453,10 +453,13 @@ static const struct bench_case *find_case(const char *name)
 	return NULL;
 }
 
+/* Aligned for O_DIRECT. */
+static _Alignas(BENCH_PAGE) unsigned char buffers[BENCH_DEPTH * BENCH_PAGE];
+
 int main(int argc, char **argv)
 {
 	const struct bench_case *row = argc == 3 ? find_case(argv[1]) : NULL;
-	struct workload load = {.row = row, .fd = -1};
+	struct workload load = {.row = row, .fd = -1, .buffers = buffers};
 	char line[BENCH_ANSWER_MAX];
 	const char *why = NULL;
 	int err = 0;
@@ -465,11 +468,8 @@ int main(int argc, char **argv)
 		fputs("usage: workload CASE FILE (started by 'ringside bench')\n", stderr);
 		return 2;
 	}
-	load.buffers = aligned_alloc(BENCH_PAGE, BENCH_DEPTH * BENCH_PAGE);
-	if (!load.buffers)
-		fail("no memory");
 	/* So that no page of them is first touched while the clock runs. */
-	memset(load.buffers, 0, BENCH_DEPTH * BENCH_PAGE);
+	memset(buffers, 0, sizeof(buffers));
 	if (row->measure != MEASURE_RIVAL)
 		err = io_uring_queue_init(RING_ENTRIES, &load.ring, 0);
 	if (err == -ENOSYS || err == -EPERM || err == -EACCES) {

@@ -374,10 +374,12 @@ static int make_scratch(struct bench *bench)
 	int len;
 
 	len = snprintf(bench->folder, sizeof(bench->folder), "%s/ringside-bench.XXXXXX", parent);
-	/* A comma would end the name where the library reads its options. */
-	if (len < 0 || (size_t)len >= sizeof(bench->folder) || strchr(parent, ',')) {
+	/* In the library's options a comma ends a file's name, and %p stands for a process. */
+	if (len < 0 || (size_t)len >= sizeof(bench->folder) || strpbrk(parent, ",%")) {
 		bench->folder[0] = '\0';
-		return cli_usage("bench: the scratch folder's name is too long or has a comma");
+		return cli_usage("bench: a scratch folder's name is not too long and has no ',' "
+				 "or '%%': '%s'",
+				 parent);
 	}
 	if (!mkdtemp(bench->folder)) {
 		int err = errno;

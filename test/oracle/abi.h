@@ -1,0 +1,50 @@
+/*
+ * abi.h - io_uring constants newer than the distribution's header
+ *
+ * The oracle is compiled against <linux/io_uring.h> of the build machine and
+ * must name values that header may not have yet. Each one is guarded by its
+ * own #ifndef where the kernel defines a macro, and carries an ORACLE_ prefix
+ * where the kernel defines an enumerator, which the preprocessor cannot see.
+ */
+#ifndef ORACLE_ABI_H
+#define ORACLE_ABI_H
+
+#include <linux/io_uring.h>
+#include <stddef.h>
+
+#ifndef IORING_SETUP_NO_MMAP
+#define IORING_SETUP_NO_MMAP (1U << 14)
+#endif
+#ifndef IORING_SETUP_REGISTERED_FD_ONLY
+#define IORING_SETUP_REGISTERED_FD_ONLY (1U << 15)
+#endif
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16)
+#endif
+#ifndef IORING_TIMEOUT_MULTISHOT
+#define IORING_TIMEOUT_MULTISHOT (1U << 6)
+#endif
+#ifndef IORING_ASYNC_CANCEL_USERDATA
+#define IORING_ASYNC_CANCEL_USERDATA (1U << 4)
+#endif
+#ifndef IORING_ASYNC_CANCEL_OP
+#define IORING_ASYNC_CANCEL_OP (1U << 5)
+#endif
+#ifndef IORING_ENTER_ABS_TIMER
+#define IORING_ENTER_ABS_TIMER (1U << 5)
+#endif
+#ifndef IORING_ENTER_EXT_ARG_REG
+#define IORING_ENTER_EXT_ARG_REG (1U << 6)
+#endif
+#ifndef IORING_NOP_INJECT_RESULT
+#define IORING_NOP_INJECT_RESULT (1U << 0)
+#endif
+
+#define ORACLE_OP_FTRUNCATE 55
+#define ORACLE_OP_COUNT 65 /* the first opcode that no kernel of today knows */
+
+_Static_assert(sizeof(struct io_uring_sqe) == 64, "an SQE is 64 bytes");
+_Static_assert(offsetof(struct io_uring_sqe, user_data) == 32, "user_data is at 32");
+_Static_assert(sizeof(struct io_uring_params) == 120, "setup's argument is 120 bytes");
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * compare.h - two outcomes of one program, and what explains their differences
+ *
+ * Entry:       known_read(), outcome_compare()
+ * Not here:    how outcomes are made (execute.c) and collected (collect.c)
+ */
+#ifndef ORACLE_COMPARE_H
+#define ORACLE_COMPARE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Owner: main(), from start to end. */
+struct known {
+	struct known_entry {
+		char *kernel;
+		char *ringside;
+		char *reason;
+		int met;
+	} *entries;
+	int count;
+};
+
+struct comparison {
+	int differences; /* lines that differ and nothing explains */
+	int explained;
+	char signature[256]; /* of the first unexplained: the same for the same kind */
+};
+
+/* 0, or -errno after a message that names the line. */
+int known_read(struct known *known, const char *path);
+
+/* Compare; with `out`, print what differs, side by side. */
+struct comparison outcome_compare(const char *kernel, const char *ringside, struct known *known,
+				  FILE *out);
+
+#endif

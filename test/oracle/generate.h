@@ -1,0 +1,130 @@
+/*
+ * generate.h - drawing programs whose outcome does not depend on speed
+ *
+ * The kernel's io_uring runs requests concurrently, so most random programs have
+ * many right outcomes. Those drawn here have one. Two rules give that:
+ *
+ *  - within a batch, an object belongs to one chain (or to readers only), so
+ *    requests that may run at the same time share nothing;
+ *  - what can wait (a read of an empty pipe, a poll, a long timeout) is followed in a model,
+ *    so that we know in which batch its CQE is due, and never end a batch
+ *    while something that can complete has not.
+ *
+ * Entry:       generate_program()
+ * Files:       generate.c draws rings, batches and chains; generate_file.c draws what
+ *              completes by itself; generate_wait.c what may wait, and the model;
+ *              generate_probe.c arguments of the three calls
+ * Invariants:  G1 a chain that changes the model has only requests whose success is known
+ *              G2 requests that may fail stand in chains that change nothing the
+ *                 model knows
+ */
+#ifndef ORACLE_GENERATE_H
+#define ORACLE_GENERATE_H
+
+#include "program.h"
+
+#define CHANNELS 10
+#define WAITING_MAX 24
+#define TAIL_MAX 3
+#define CLAIMS 56
+#define CLAIM_ROOT 30 /* entries of the scratch directory */
+#define CLAIM_FIXED 31 /* and the next three: the memory of fixed buffers */
+#define CLAIM_EPOLL 35
+#define CLAIM_MAP 36
+#define CLAIM_SLOT 40 /* and the next eleven: fixed file slots */
+
+enum channel_kind {
+	CHANNEL_PIPE,
+	CHANNEL_STREAM,
+	CHANNEL_DGRAM,
+	CHANNEL_EVENT,
+	CHANNEL_SEM,
+};
+
+/* One direction of a pipe or socket, as the model sees it. */
+struct channel {
+	uint8_t kind;
+	uint8_t reader;
+	uint8_t writer;
+	bool nonblock;
+	bool tcp;
+	bool ended; /* the writing side is shut down or closed */
+	bool reader_gone; /* the reading side is closed */
+	int bytes; /* of an eventfd: its counter */
+	int messages[16]; /* lengths, of a datagram socket */
+	int nmessages;
+	int touched; /* the last batch that did something here */
+};
+
+enum waiting_kind {
+	WAITING_READ,
+	WAITING_POLL,
+	WAITING_POLL_MULTI,
+	WAITING_TIMEOUT,
+	WAITING_ACCEPT,
+	WAITING_ACCEPT_MULTI,
+};
+
+/* A request that is armed at the end of a batch. Gone when its last CQE is due. */
+struct waiting {
+	bool live;
+	uint8_t kind;
+	uint8_t object; /* OBJ_COUNT: a timeout has none */
+	int8_t channel; /* -1: none */
+	bool async; /* armed by a worker: cannot be cancelled predictably */
+	int born; /* in which batch */
+	int op;
+	int len;
+	int ntail;
+	int tail[TAIL_MAX];
+};
+
+/* Owner: generate_program(). */
+struct generator {
+	uint64_t random[2];
+	struct program *program;
+	int batch;
+	int chain;
+	int room; /* SQEs left in this batch */
+	bool cancels; /* this program cancels, so nothing waits in a worker */
+	bool skip_used; /* CQE_SKIP_SUCCESS was used, so the kernel refuses DRAIN */
+	bool calm; /* only what completes by itself may follow in this batch */
+	int claims[CLAIMS]; /* 0: free, -1: readers, else chain + 1 */
+	struct channel channels[CHANNELS];
+	struct waiting waiting[WAITING_MAX];
+	int backlog[2];
+	int listener_touched[2];
+	bool connected[4];
+	uint8_t slots[PROGRAM_SLOTS]; /* fixed files, as they are now */
+	uint8_t buffer_slots[PROGRAM_BUFFERS];
+};
+
+void generate_program(struct program *program, uint64_t seed);
+
+/* generate.c: what the other files draw with */
+uint64_t draw(struct generator *g);
+uint32_t draw_below(struct generator *g, uint32_t bound);
+bool draw_percent(struct generator *g, uint32_t percent);
+struct op *op_add(struct generator *g, uint8_t opcode);
+int op_index(const struct generator *g, const struct op *op);
+void op_due(struct generator *g, int op);
+/* Link everything from op `first` to the newest into a chain. */
+void chain_link(struct generator *g, int first, uint8_t flag);
+bool claim_try(struct generator *g, int index, bool exclusive);
+void op_set_fd(struct op *op, uint8_t object);
+/* The same, but sometimes through a fixed file slot that holds the object. */
+void op_set_file(struct generator *g, struct op *op, uint8_t object);
+
+/* generate_file.c: one op that completes in its batch, whatever its result */
+void file_op_draw(struct generator *g);
+
+/* generate_wait.c */
+void model_init(struct generator *g);
+int waiting_count(const struct generator *g);
+bool wait_chain_draw(struct generator *g);
+bool drain_scene_draw(struct generator *g);
+
+/* generate_probe.c */
+void probe_draw(struct generator *g, struct probe *probe);
+
+#endif

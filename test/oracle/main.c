@@ -1,0 +1,410 @@
+/*
+ * main.c - the oracle: random programs on the kernel's io_uring and on ringside
+ *
+ * Entry:       main()
+ * Result:      0 no unexplained difference, 1 there is one, 2 wrong arguments,
+ *              77 the kernel refuses io_uring, so there is nothing to compare with
+ * Not here:    drawing (generate.c), executing (execute.c), children (collect.c),
+ *              comparing (compare.c), shrinking (shrink.c)
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "collect.h"
+#include "compare.h"
+#include "generate.h"
+#include "shrink.h"
+
+#define CHUNK 100 /* programs per child */
+#define KINDS_MAX 200
+#define PATIENCE_MS 1500
+#define HANG_MS 12000
+#define SHRINK_PATIENCE_MS 100
+#define SHRINK_HANG_MS 2000
+
+/* A kind of difference: all that have the same signature. Owner: main(). */
+struct kind {
+	char signature[256];
+	uint64_t seed; /* of the first */
+	int count;
+};
+
+struct options {
+	struct side sides[2];
+	uint64_t seed;
+	int programs;
+	int shrinks; /* so many kinds are shrunk and printed in full */
+	bool show;
+	const char *known;
+	struct collect_options collect;
+	int execute; /* the descriptor of the programs; -1 in the parent */
+	int from;
+};
+
+struct totals {
+	long programs;
+	long sqes;
+	long cqes;
+	long differences;
+	long explained;
+	long misses; /* programs whose kernel posted less than the model promised */
+	int nkinds;
+	struct kind kinds[KINDS_MAX];
+};
+
+static void usage(FILE *out)
+{
+	fputs("usage: oracle (--lib PATH/libringside.so | --self) [--seed S] [--programs N]\n"
+	      "              [--entry libc|asm] [--known FILE] [--shrink N] [--show SEED]\n",
+	      out);
+}
+
+static int number_parse(const char *text, uint64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 0);
+	if (errno || end == text || *end) {
+		fprintf(stderr, "oracle: '%s' is not a number\n", text);
+		return 2;
+	}
+	return 0;
+}
+
+enum option_code {
+	OPTION_LIB = 1,
+	OPTION_SELF,
+	OPTION_SEED,
+	OPTION_PROGRAMS,
+	OPTION_ENTRY,
+	OPTION_KNOWN,
+	OPTION_SHRINK,
+	OPTION_SHOW,
+	OPTION_EXECUTE,
+	OPTION_FROM,
+	OPTION_PATIENCE,
+	OPTION_SCRATCH_MEMORY,
+	OPTION_SCRATCH_DISK,
+	OPTION_HELP,
+};
+
+static const struct option long_options[] = {
+	{ "lib", required_argument, NULL, OPTION_LIB },
+	{ "self", no_argument, NULL, OPTION_SELF },
+	{ "seed", required_argument, NULL, OPTION_SEED },
+	{ "programs", required_argument, NULL, OPTION_PROGRAMS },
+	{ "entry", required_argument, NULL, OPTION_ENTRY },
+	{ "known", required_argument, NULL, OPTION_KNOWN },
+	{ "shrink", required_argument, NULL, OPTION_SHRINK },
+	{ "show", required_argument, NULL, OPTION_SHOW },
+	{ "execute", required_argument, NULL, OPTION_EXECUTE },
+	{ "from", required_argument, NULL, OPTION_FROM },
+	{ "patience", required_argument, NULL, OPTION_PATIENCE },
+	{ "scratch-memory", required_argument, NULL, OPTION_SCRATCH_MEMORY },
+	{ "scratch-disk", required_argument, NULL, OPTION_SCRATCH_DISK },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* 0, 2, or -1 after --help. */
+static int option_take(struct options *options, int option, const char *value)
+{
+	uint64_t number = 0;
+
+	switch (option) {
+	case OPTION_SEED:
+	case OPTION_PROGRAMS:
+	case OPTION_SHRINK:
+	case OPTION_SHOW:
+	case OPTION_EXECUTE:
+	case OPTION_FROM:
+	case OPTION_PATIENCE:
+		if (number_parse(value, &number))
+			return 2;
+		break;
+	default:
+		break;
+	}
+	switch (option) {
+	case OPTION_LIB:
+		options->sides[1].name = "ringside";
+		options->sides[1].library = realpath(value, NULL);
+		if (!options->sides[1].library) {
+			fprintf(stderr, "oracle: %s: %s\n", value, strerror(errno));
+			return 2;
+		}
+		return 0;
+	case OPTION_SELF:
+		options->sides[1].name = "kernel again";
+		return 0;
+	case OPTION_SHOW:
+		options->show = true;
+		options->programs = 1;
+		options->seed = number;
+		return 0;
+	case OPTION_SEED:
+		options->seed = number;
+		return 0;
+	case OPTION_PROGRAMS:
+		options->programs = (int)number;
+		return 0;
+	case OPTION_SHRINK:
+		options->shrinks = (int)number;
+		return 0;
+	case OPTION_ENTRY:
+		options->sides[1].entry = !strcmp(value, "asm") ? ENTRY_ASM : ENTRY_LIBC;
+		return strcmp(value, "asm") && strcmp(value, "libc") ? 2 : 0;
+	case OPTION_KNOWN:
+		options->known = value;
+		return 0;
+	case OPTION_EXECUTE:
+		options->execute = (int)number;
+		return 0;
+	case OPTION_FROM:
+		options->from = (int)number;
+		return 0;
+	case OPTION_PATIENCE:
+		options->collect.patience_ms = (unsigned int)number;
+		return 0;
+	case OPTION_SCRATCH_MEMORY:
+		options->collect.scratch[0] = value;
+		return 0;
+	case OPTION_SCRATCH_DISK:
+		options->collect.scratch[1] = value;
+		return 0;
+	case OPTION_HELP:
+		return -1;
+	default:
+		return 2;
+	}
+}
+
+static int options_parse(struct options *options, int argc, char **argv)
+{
+	int option, ret;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		ret = option_take(options, option, optarg);
+		if (ret) {
+			usage(ret < 0 ? stdout : stderr);
+			return ret;
+		}
+	}
+	if (optind == argc && (options->sides[1].name || options->execute >= 0))
+		return 0;
+	usage(stderr);
+	return 2;
+}
+
+static int scratch_make(const char *parent, char *path, size_t size)
+{
+	snprintf(path, size, "%s/oracle.XXXXXX", parent);
+	return mkdtemp(path) ? 0 : -errno;
+}
+
+static int scratch_remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path);
+}
+
+static void scratch_remove(const char *path)
+{
+	nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct kind *kind_of(struct totals *totals, const char *signature, uint64_t seed)
+{
+	struct kind *kind;
+
+	for (int i = 0; i < totals->nkinds; i++)
+		if (!strcmp(totals->kinds[i].signature, signature))
+			return &totals->kinds[i];
+	if (totals->nkinds == KINDS_MAX)
+		return &totals->kinds[KINDS_MAX - 1];
+	kind = &totals->kinds[totals->nkinds++];
+	memcpy(kind->signature, signature, sizeof(kind->signature));
+	kind->seed = seed;
+	return kind;
+}
+
+static long cqes_in(const char *outcome)
+{
+	long count = 0;
+
+	while ((outcome = strstr(outcome, " flags=0"))) {
+		count++;
+		outcome++;
+	}
+	return count;
+}
+
+/* Print a program with both its outcomes. */
+static void report(const struct options *options, const struct program *program,
+		   struct known *known, bool everything)
+{
+	char *outcome[2] = { NULL, NULL };
+	char **outcomes[2] = { &outcome[0], &outcome[1] };
+
+	program_print(stdout, program);
+	if (collect_outcomes(options->sides, program, 1, &options->collect, outcomes))
+		return;
+	if (everything)
+		printf("%s:\n%s", options->sides[0].name, outcome[0]);
+	printf("differences:\n");
+	outcome_compare(outcome[0], outcome[1], known, stdout);
+	free(outcome[0]);
+	free(outcome[1]);
+}
+
+static void difference_report(const struct options *options, const struct program *program,
+			      struct known *known, const struct comparison *comparison)
+{
+	static struct program small;
+	struct options quick = *options;
+
+	printf("\n=== seed %llu: %s\n", (unsigned long long)program->seed, comparison->signature);
+	small = *program;
+	quick.collect.patience_ms = SHRINK_PATIENCE_MS;
+	quick.collect.hang_ms = SHRINK_HANG_MS;
+	if (!program_shrink(&small, options->sides, &quick.collect, known, comparison->signature))
+		printf("did not happen again in three runs; the whole program:\n");
+	report(&quick, &small, known, false);
+	fflush(stdout);
+}
+
+static int chunk_run(const struct options *options, struct known *known, struct totals *totals,
+		     uint64_t seed, int count)
+{
+	struct program *programs = calloc((size_t)count, sizeof(*programs));
+	char *text[2][CHUNK] = { { NULL } };
+	char **outcomes[2] = { text[0], text[1] };
+	struct comparison comparison;
+	struct kind *kind;
+	int ret = -ENOMEM;
+
+	if (!programs)
+		return ret;
+	for (int i = 0; i < count; i++) {
+		generate_program(&programs[i], seed + (uint64_t)i);
+		totals->sqes += programs[i].nops;
+	}
+	ret = collect_outcomes(options->sides, programs, count, &options->collect, outcomes);
+	for (int i = 0; !ret && i < count; i++) {
+		totals->programs++;
+		totals->cqes += cqes_in(text[0][i]);
+		if (strstr(text[0][i], "CQEs missing") && totals->misses++ < 20)
+			printf("the model promised too much: seed %llu\n",
+			       (unsigned long long)programs[i].seed);
+		comparison = outcome_compare(text[0][i], text[1][i], known, NULL);
+		totals->explained += comparison.explained;
+		if (!comparison.differences)
+			continue;
+		totals->differences++;
+		kind = kind_of(totals, comparison.signature, programs[i].seed);
+		if (!kind->count++ && totals->nkinds <= options->shrinks)
+			difference_report(options, &programs[i], known, &comparison);
+	}
+	for (int i = 0; i < count; i++) {
+		free(text[0][i]);
+		free(text[1][i]);
+	}
+	free(programs);
+	return ret;
+}
+
+static int run_all(const struct options *options, struct known *known)
+{
+	static struct totals totals;
+	int ret = 0;
+
+	for (int done = 0; done < options->programs && !ret; done += CHUNK)
+		ret = chunk_run(options, known, &totals, options->seed + (uint64_t)done,
+				options->programs - done < CHUNK ? options->programs - done :
+								   CHUNK);
+	if (ret) {
+		fprintf(stderr, "oracle: %s\n", strerror(-ret));
+		return 1;
+	}
+	if (totals.nkinds)
+		printf("\nkinds of difference, with how many programs and the first seed:\n");
+	for (int i = 0; i < totals.nkinds; i++)
+		printf("%6d  seed %-8llu %s\n", totals.kinds[i].count,
+		       (unsigned long long)totals.kinds[i].seed, totals.kinds[i].signature);
+	printf("oracle: %ld programs, %ld SQEs, %ld CQEs compared, %ld programs differ, "
+	       "%ld differences explained\n",
+	       totals.programs, totals.sqes, totals.cqes, totals.differences, totals.explained);
+	/* A promise that the kernel does not keep is a mistake of ours, and costs a wait. */
+	return totals.differences || totals.misses ? 1 : 0;
+}
+
+/* The kernel must answer, or there is nothing to compare with. */
+static int kernel_try(void)
+{
+	struct io_uring_params params = { 0 };
+	long fd = call_setup(1, &params);
+
+	if (fd < 0)
+		return (int)fd;
+	close((int)fd);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options = {
+		.sides = { { .name = "kernel" } },
+		.seed = 1,
+		.programs = 5000,
+		.shrinks = 10,
+		.collect = { .patience_ms = PATIENCE_MS, .hang_ms = HANG_MS },
+		.execute = -1,
+	};
+	static struct program program;
+	struct known known = { 0 };
+	char scratch[2][200];
+	const char *disk = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+	int ret = options_parse(&options, argc, argv);
+
+	if (ret)
+		return ret < 0 ? 0 : ret;
+	if (options.execute >= 0) {
+		entry_select(options.sides[1].entry);
+		return executor_main(options.execute, options.from, options.programs,
+				     &options.collect);
+	}
+	ret = kernel_try();
+	if (ret) {
+		printf("oracle: skipped: the kernel refuses io_uring here (%s)\n", strerror(-ret));
+		return 77;
+	}
+	if (options.known && known_read(&known, options.known))
+		return 2;
+	if (scratch_make(disk, scratch[1], sizeof(scratch[1]))) {
+		fprintf(stderr, "oracle: %s: %s\n", disk, strerror(errno));
+		return 2;
+	}
+	if (scratch_make("/dev/shm", scratch[0], sizeof(scratch[0])))
+		ret = scratch_make(disk, scratch[0], sizeof(scratch[0]));
+	options.collect.scratch[0] = scratch[0];
+	options.collect.scratch[1] = scratch[1];
+	if (options.show) {
+		generate_program(&program, options.seed);
+		report(&options, &program, &known, true);
+		ret = 0;
+	} else {
+		ret = run_all(&options, &known);
+	}
+	scratch_remove(scratch[0]);
+	scratch_remove(scratch[1]);
+	return ret;
+}

@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 N ?= 5000
-SEED ?=
+SEED ?= 1
 CASES ?=
 
 # $(call setup,DIRECTORY,MESON OPTIONS)
@@ -67,10 +67,10 @@ format: ## lay the C sources out by .clang-format
 	@tools/install-packages tidy
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-oracle: ## compare N random programs (5000) with the kernel's io_uring, from SEED
+oracle: ## compare random programs with the kernel: make oracle N=100000 SEED=7
 	@tools/install-packages build
 	@$(MAKE) --no-print-directory all
-	@test/run $(BUILD) oracle=$(N)
+	@$(BUILD)/test/oracle/oracle --lib $(BUILD)/libringside.so --programs $(N) --seed $(SEED)
 
 clean: ## remove what was built
 	@rm -rf build build-asan build-ubsan build-tsan

@@ -1,0 +1,40 @@
+/*
+ * clock.h - the kernel's clocks, in nanoseconds
+ */
+#ifndef RS_HOST_CLOCK_H
+#define RS_HOST_CLOCK_H
+
+#include <time.h>
+
+#include "base/types.h"
+
+#define NS_PER_SEC 1000000000ull
+#define NS_PER_MS  1000000ull
+
+/* Nanoseconds of CLOCK_MONOTONIC, _BOOTTIME or _REALTIME; through the vDSO, no system call. */
+static inline u64 clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (u64)now.tv_sec * NS_PER_SEC + (u64)now.tv_nsec;
+}
+
+/* A cheap counter for latencies: ticks of the CPU, see clock_ticks_to_ns(). */
+static inline u64 clock_ticks(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#else
+	u64 ticks;
+
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks;
+#endif
+}
+
+/* Calibrated once, against CLOCK_MONOTONIC, between clock_ticks_start() and the first call. */
+void clock_ticks_start(void);
+u64 clock_ticks_to_ns(u64 ticks);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * fd.h - ringside's own descriptors
+ *
+ * They live in the program's descriptor table, so they are moved up out of the
+ * program's way (programs print, compare and select() on low numbers), are
+ * close-on-exec, and are known here so that a program that closes "all
+ * descriptors" does not take them from us.
+ */
+#ifndef RS_HOST_FD_H
+#define RS_HOST_FD_H
+
+#include "base/types.h"
+
+/* Numbers below this one have a slot in our tables; a descriptor above is used without them. */
+#define FD_SLOTS (1 << 20)
+
+/* Takes over `fd`: returns its new, high, private number (the old one is closed), or `fd` itself if no
+ * high number is free, or -errno if fd is one. */
+int fd_make_private(int fd);
+
+/* A private duplicate of the program's descriptor `fd`, or -errno. */
+int fd_duplicate_private(int fd);
+
+/* Closes a private descriptor. -1 is fine. */
+void fd_close_private(int fd);
+
+/* Whether `fd` is ours: the program may not close or replace it. Any thread. */
+bool fd_is_private(int fd);
+
+/* The lowest private descriptor that is at least `fd` (0 <= fd < FD_SLOTS), or -1. */
+int fd_private_next(int fd);
+
+#endif

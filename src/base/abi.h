@@ -339,11 +339,13 @@ struct io_sqring_offsets {
 	u32 head, tail, ring_mask, ring_entries, flags, dropped, array, resv1;
 	u64 user_addr;
 };
+_Static_assert(sizeof(struct io_sqring_offsets) == 40, "sqring_offsets");
 
 struct io_cqring_offsets {
 	u32 head, tail, ring_mask, ring_entries, overflow, cqes, flags, resv1;
 	u64 user_addr;
 };
+_Static_assert(sizeof(struct io_cqring_offsets) == 40, "cqring_offsets");
 
 struct io_uring_params {
 	u32 sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle, features, wq_fd, resv[3];
@@ -391,6 +393,7 @@ struct io_uring_probe_op {
 	u16 flags;
 	u32 resv2;
 };
+_Static_assert(sizeof(struct io_uring_probe_op) == 8, "probe_op");
 
 struct io_uring_probe {
 	u8 last_op, ops_len;
@@ -405,5 +408,6 @@ struct abi_timespec {
 	s64 tv_sec;
 	s64 tv_nsec;
 };
+_Static_assert(sizeof(struct abi_timespec) == 16, "timespec");
 
 #endif

@@ -63,9 +63,9 @@ static void child_exec(const struct worker *worker, int programs, int count,
 	if (worker->side->library)
 		setenv("LD_PRELOAD", worker->side->library, 1);
 	execl("/proc/self/exe", "oracle", "--execute", fd, "--from", from, "--programs", total,
-	      "--patience", patience, "--entry",
-	      worker->side->entry == ENTRY_ASM ? "asm" : "libc", "--scratch-memory",
-	      options->scratch[0], "--scratch-disk", options->scratch[1], (char *)NULL);
+	      "--patience", patience, "--entry", worker->side->entry == ENTRY_ASM ? "asm" : "libc",
+	      "--scratch-memory", options->scratch[0], "--scratch-disk", options->scratch[1],
+	      (char *)NULL);
 	perror("oracle: exec");
 	_exit(127);
 }
@@ -125,12 +125,12 @@ static void worker_end(struct worker *worker, bool hangs, int count)
 	if (worker->next >= count)
 		return;
 	if (asprintf(&outcome, "%.*s\nend of the process: %s %d\n", (int)worker->size, worker->text,
-		     hangs		   ? "HANGS" :
-		     WIFSIGNALED(status) ? "KILLED BY SIGNAL" :
-					     "EXITS WITH",
-		     hangs		   ? 0 :
-		     WIFSIGNALED(status) ? WTERMSIG(status) :
-					     WEXITSTATUS(status)) < 0)
+		     hangs                 ? "HANGS"
+		     : WIFSIGNALED(status) ? "KILLED BY SIGNAL"
+					   : "EXITS WITH",
+		     hangs                 ? 0
+		     : WIFSIGNALED(status) ? WTERMSIG(status)
+					   : WEXITSTATUS(status)) < 0)
 		outcome = strdup("end of the process: out of memory\n");
 	worker->outcomes[worker->next++] = outcome;
 }
@@ -196,7 +196,7 @@ static int programs_share(const struct program *programs, int count)
 int collect_outcomes(const struct side sides[2], const struct program *programs, int count,
 		     const struct collect_options *options, char **outcomes[2])
 {
-	struct worker workers[2] = { 0 };
+	struct worker workers[2] = {0};
 	int ret = 0, fd = programs_share(programs, count);
 
 	if (fd < 0)
@@ -228,7 +228,7 @@ int executor_main(int fd, int from, int count, const struct collect_options *opt
 	static struct program program;
 	char scratch[2][200];
 	struct execution execution = {
-		.scratch = { scratch[0], scratch[1] },
+		.scratch = {scratch[0], scratch[1]},
 		.patience_ms = options->patience_ms,
 		.out = stdout,
 	};

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define LINES_MAX 512
-#define MISSING "-"
+#define MISSING   "-"
 
 /* Owner: outcome_compare(). The lines point into a copy of the outcome. */
 struct lines {
@@ -55,7 +55,7 @@ static int known_add(struct known *known, struct known_entry *entry)
 
 int known_read(struct known *known, const char *path)
 {
-	struct known_entry entry = { 0 };
+	struct known_entry entry = {0};
 	FILE *file = fopen(path, "re");
 	char *line = NULL;
 	size_t size = 0;
@@ -166,7 +166,7 @@ struct comparison outcome_compare(const char *kernel, const char *ringside, stru
 {
 	static short length[LINES_MAX + 1][LINES_MAX + 1];
 	static struct lines a, b;
-	struct comparison comparison = { 0 };
+	struct comparison comparison = {0};
 	int i, j;
 
 	if (!strcmp(kernel, ringside))
@@ -180,9 +180,9 @@ struct comparison outcome_compare(const char *kernel, const char *ringside, stru
 			else if (is_same_place(a.line[i], b.line[j]))
 				length[i][j] = (short)(length[i + 1][j + 1] + 1);
 			else
-				length[i][j] = length[i + 1][j] > length[i][j + 1] ?
-						       length[i + 1][j] :
-						       length[i][j + 1];
+				length[i][j] = length[i + 1][j] > length[i][j + 1]
+						       ? length[i + 1][j]
+						       : length[i][j + 1];
 		}
 	}
 	for (i = 0, j = 0; i < a.count || j < b.count;) {

@@ -17,7 +17,7 @@ struct known {
 		char *ringside;
 		char *reason;
 		int met;
-	} *entries;
+	} * entries;
 	int count;
 };
 

@@ -29,8 +29,8 @@
 
 #include "ring.h"
 
-#define SEEN_MAX 512
-#define IMPATIENT_MS 20 /* after the first CQE that did not come */
+#define SEEN_MAX      512
+#define IMPATIENT_MS  20 /* after the first CQE that did not come */
 #define FIXED_PATTERN 0x5a
 
 struct seen {
@@ -80,9 +80,9 @@ static uint64_t resolve(const struct run *run, int index, const struct ref *ref)
 	const struct op *op = &run->program->ops[index];
 	struct arena_side *side = side_of(run, index);
 	const int listener = ref->a == OBJ_LISTEN_UNIX;
-	const clockid_t clock = op->sqe.timeout_flags & IORING_TIMEOUT_BOOTTIME ? CLOCK_BOOTTIME :
-				op->sqe.timeout_flags & IORING_TIMEOUT_REALTIME ? CLOCK_REALTIME :
-										  CLOCK_MONOTONIC;
+	const clockid_t clock = op->sqe.timeout_flags & IORING_TIMEOUT_BOOTTIME   ? CLOCK_BOOTTIME
+				: op->sqe.timeout_flags & IORING_TIMEOUT_REALTIME ? CLOCK_REALTIME
+										  : CLOCK_MONOTONIC;
 	struct timespec now;
 
 	switch (ref->kind) {
@@ -130,7 +130,7 @@ static uint64_t resolve(const struct run *run, int index, const struct ref *ref)
 		side->addrlen = sizeof(side->addr);
 		return (uintptr_t)&side->addrlen;
 	case REF_EVENT: {
-		struct epoll_event event = { .events = op->epoll_events };
+		struct epoll_event event = {.events = op->epoll_events};
 
 		memcpy(side->event, &event, sizeof(event));
 		return (uintptr_t)side->event;
@@ -145,10 +145,10 @@ static uint64_t resolve(const struct run *run, int index, const struct ref *ref)
 /* A second name of an SQE (RENAMEAT) lives in the data buffer; the first in the side. */
 static uint64_t resolve_path(const struct run *run, int index, unsigned int path, bool second)
 {
-	static const char *const names[] = { "f0", "f1",  "f2",	  "f3",	  "f4",	      "f5",	"a",
-					     "b",  "sub", "full", "link", "f0/below", "no/such", "" };
-	char *text = second ? (char *)memory_data(run->execution->memory, index) :
-			      side_of(run, index)->path;
+	static const char *const names[] = {"f0", "f1",  "f2",   "f3",   "f4",       "f5",      "a",
+					    "b",  "sub", "full", "link", "f0/below", "no/such", ""};
+	char *text = second ? (char *)memory_data(run->execution->memory, index)
+			    : side_of(run, index)->path;
 
 	if (path == PATH_LONG) {
 		memset(text, 'x', 300);
@@ -195,10 +195,10 @@ static void fill_sqe(struct run *run, int index)
 	*sqe = op->sqe;
 	sqe->user_data = op_user_data(index);
 	sqe->fd = (int32_t)resolve(run, index, &op->fd);
-	sqe->addr = op->addr.kind == REF_PATH ? resolve_path(run, index, op->addr.a, false) :
-						resolve(run, index, &op->addr);
-	sqe->off = op->off.kind == REF_PATH ? resolve_path(run, index, op->off.a, true) :
-					      resolve(run, index, &op->off);
+	sqe->addr = op->addr.kind == REF_PATH ? resolve_path(run, index, op->addr.a, false)
+					      : resolve(run, index, &op->addr);
+	sqe->off = op->off.kind == REF_PATH ? resolve_path(run, index, op->off.a, true)
+					    : resolve(run, index, &op->off);
 }
 
 static void take_all(struct run *run)
@@ -254,7 +254,7 @@ static void settle(struct run *run, int batch)
 
 static void sq_poll_consumed(struct run *run)
 {
-	const struct timespec pause = { .tv_nsec = 50000 };
+	const struct timespec pause = {.tv_nsec = 50000};
 
 	for (int i = 0; i < 20000 && ring_sq_pending(&run->ring); i++)
 		nanosleep(&pause, NULL);
@@ -278,9 +278,9 @@ static void submit(struct run *run, int batch, int due)
 		return;
 	}
 	for (int i = 0; i < PROGRAM_OPS && (pending = ring_sq_pending(&run->ring)) > 0; i++) {
-		ret = run->program->batches[batch].wait_in_submit && wait ?
-			      ring_wait(&run->ring, pending, wait, run->execution->patience_ms) :
-			      call_enter(run->ring.fd, pending, 0, 0, NULL, 0);
+		ret = run->program->batches[batch].wait_in_submit && wait
+			      ? ring_wait(&run->ring, pending, wait, run->execution->patience_ms)
+			      : call_enter(run->ring.fd, pending, 0, 0, NULL, 0);
 		fprintf(out, " %s", result_name(ret));
 		if (ret < 0 && ret != -EINTR)
 			break;
@@ -288,7 +288,8 @@ static void submit(struct run *run, int batch, int due)
 		wait = 0;
 	}
 	fputc('\n', out);
-	if (run->program->batches[batch].inline_only && !run->program->batches[batch].wait_in_submit)
+	if (run->program->batches[batch].inline_only &&
+	    !run->program->batches[batch].wait_in_submit)
 		fprintf(out, "batch %d overflow: %u\n", batch,
 			!!(ring_sq_flags(&run->ring) & IORING_SQ_CQ_OVERFLOW));
 }
@@ -297,7 +298,8 @@ static void print_statx(const struct run *run, int index, FILE *out)
 {
 	const struct statx *st = &side_of(run, index)->statx;
 
-	fprintf(out, " mask=%x mode=%o nlink=%u", st->stx_mask & 0x7ff, st->stx_mode, st->stx_nlink);
+	fprintf(out, " mask=%x mode=%o nlink=%u", st->stx_mask & 0x7ff, st->stx_mode,
+		st->stx_nlink);
 	if ((st->stx_mode & S_IFMT) == S_IFREG)
 		fprintf(out, " size=%llu", (unsigned long long)st->stx_size);
 }
@@ -426,12 +428,13 @@ static void act(struct run *run, int batch)
 	const struct action *action = &run->program->batches[batch].before;
 	const struct memory *memory = run->execution->memory;
 	FILE *out = run->execution->out;
-	static const uint8_t zeros[4096] = { 1 };
+	static const uint8_t zeros[4096] = {1};
 	long ret;
 
 	if (action->kind == ACTION_WRITE) {
 		ret = write(run->world.fd[action->a], zeros, action->v);
-		fprintf(out, "batch %d host write: %s\n", batch, result_name(ret < 0 ? -errno : ret));
+		fprintf(out, "batch %d host write: %s\n", batch,
+			result_name(ret < 0 ? -errno : ret));
 	} else if (action->kind == ACTION_FILES_UPDATE) {
 		int fd = object_or_sparse(run, action->b);
 		struct io_uring_files_update update = {
@@ -442,7 +445,7 @@ static void act(struct run *run, int batch)
 		ret = call_register(run->ring.fd, IORING_REGISTER_FILES_UPDATE, &update, 1);
 		fprintf(out, "batch %d files update: %s\n", batch, result_name(ret));
 	} else if (action->kind == ACTION_BUFFERS_UPDATE) {
-		struct iovec iov = { NULL, 0 };
+		struct iovec iov = {NULL, 0};
 		struct io_uring_rsrc_update2 update = {
 			.offset = action->a,
 			.data = (uintptr_t)&iov,
@@ -463,7 +466,7 @@ static void register_tables(struct run *run)
 {
 	const struct memory *memory = run->execution->memory;
 	FILE *out = run->execution->out;
-	struct iovec iovs[PROGRAM_BUFFERS] = { { NULL, 0 } };
+	struct iovec iovs[PROGRAM_BUFFERS] = {{NULL, 0}};
 	int fds[PROGRAM_SLOTS];
 
 	if (run->program->files) {

@@ -18,7 +18,7 @@
 
 struct execution {
 	const struct memory *memory;
-	const char *scratch[2]; /* in memory, on disk */
+	const char *scratch[2];   /* in memory, on disk */
 	unsigned int patience_ms; /* how long a missing CQE is waited for, once a program */
 	FILE *out;
 };

@@ -149,6 +149,7 @@ static void plain_chain_draw(struct generator *g)
 	}
 	if (!waiting_count(g) && draw_percent(g, 8)) {
 		g->program->ops[first].sqe.flags |= IOSQE_IO_DRAIN;
+		g->drain_open = true;
 		g->calm = true;
 	}
 }
@@ -264,7 +265,18 @@ static void batch_draw(struct generator *g, int most)
 	batch->wait_in_submit = draw_percent(g, 40);
 	if (g->room == 0)
 		return;
-	if (!waiting_count(g) && !calm && !(g->batch && batch[-1].leave) && draw_percent(g, 6)) {
+	/*
+	 * The kernel goes on to treat requests as drained until one that is not has passed
+	 * with nothing in flight. What may wait must not meet that, so a NOP ends it.
+	 */
+	if (g->drain_open && batch->before.kind != ACTION_WRITE) {
+		g->drain_open = false;
+		op_add(g, IORING_OP_NOP);
+		g->chain++;
+		return;
+	}
+	if (!waiting_count(g) && !calm && g->room > 7 && !(g->batch && batch[-1].leave) &&
+	    draw_percent(g, 6)) {
 		count_batch_draw(g);
 		return;
 	}

@@ -23,15 +23,15 @@
 
 #include "program.h"
 
-#define CHANNELS 10
+#define CHANNELS    10
 #define WAITING_MAX 24
-#define TAIL_MAX 3
-#define CLAIMS 56
-#define CLAIM_ROOT 30 /* entries of the scratch directory */
+#define TAIL_MAX    3
+#define CLAIMS      56
+#define CLAIM_ROOT  30 /* entries of the scratch directory */
 #define CLAIM_FIXED 31 /* and the next three: the memory of fixed buffers */
 #define CLAIM_EPOLL 35
-#define CLAIM_MAP 36
-#define CLAIM_SLOT 40 /* and the next eleven: fixed file slots */
+#define CLAIM_MAP   36
+#define CLAIM_SLOT  40 /* and the next eleven: fixed file slots */
 
 enum channel_kind {
 	CHANNEL_PIPE,
@@ -46,11 +46,10 @@ struct channel {
 	uint8_t kind;
 	uint8_t reader;
 	uint8_t writer;
-	bool nonblock;
 	bool tcp;
-	bool ended; /* the writing side is shut down or closed */
+	bool ended;       /* the writing side is shut down or closed */
 	bool reader_gone; /* the reading side is closed */
-	int bytes; /* of an eventfd: its counter */
+	int bytes;        /* of an eventfd: its counter */
 	int messages[16]; /* lengths, of a datagram socket */
 	int nmessages;
 	int touched; /* the last batch that did something here */
@@ -71,8 +70,8 @@ struct waiting {
 	uint8_t kind;
 	uint8_t object; /* OBJ_COUNT: a timeout has none */
 	int8_t channel; /* -1: none */
-	bool async; /* armed by a worker: cannot be cancelled predictably */
-	int born; /* in which batch */
+	bool async;     /* armed by a worker: cannot be cancelled predictably */
+	int born;       /* in which batch */
 	int op;
 	int len;
 	int ntail;
@@ -85,10 +84,11 @@ struct generator {
 	struct program *program;
 	int batch;
 	int chain;
-	int room; /* SQEs left in this batch */
-	bool cancels; /* this program cancels, so nothing waits in a worker */
-	bool skip_used; /* CQE_SKIP_SUCCESS was used, so the kernel refuses DRAIN */
-	bool calm; /* only what completes by itself may follow in this batch */
+	int room;           /* SQEs left in this batch */
+	bool cancels;       /* this program cancels, so nothing waits in a worker */
+	bool skip_used;     /* CQE_SKIP_SUCCESS was used, so the kernel refuses DRAIN */
+	bool drain_open;    /* the kernel may still hold what comes next, as if behind the drain */
+	bool calm;          /* only what completes by itself may follow in this batch */
 	int claims[CLAIMS]; /* 0: free, -1: readers, else chain + 1 */
 	struct channel channels[CHANNELS];
 	struct waiting waiting[WAITING_MAX];

@@ -20,16 +20,16 @@
 
 static uint32_t draw_length(struct generator *g)
 {
-	static const uint32_t lengths[] = { 0, 1, 7, 100, 512, 1000, 4096, 4097, 8000, 8192 };
+	static const uint32_t lengths[] = {0, 1, 7, 100, 512, 1000, 4096, 4097, 8000, 8192};
 
 	return lengths[draw_below(g, sizeof(lengths) / sizeof(lengths[0]))];
 }
 
 static uint64_t draw_offset(struct generator *g)
 {
-	static const uint64_t offsets[] = { 0,	   0,	  1,	 512,	4000,		4096,
-					    8192,  9990,  10000, 32768, UINT64_MAX,	40000,
-					    65536, 12345, 3,	 50000, (uint64_t)-2, 1ULL << 62 };
+	static const uint64_t offsets[] = {0,     0,     1,     512,   4000,         4096,
+					   8192,  9990,  10000, 32768, UINT64_MAX,   40000,
+					   65536, 12345, 3,     50000, (uint64_t)-2, 1ULL << 62};
 
 	/* The last two are rarely worth more than their error. */
 	return offsets[draw_below(g, draw_percent(g, 5) ? 18 : 16)];
@@ -57,8 +57,8 @@ static void buffer_draw(struct generator *g, struct ref *ref, uint32_t len)
 
 static bool rw_draw(struct generator *g)
 {
-	static const uint8_t opcodes[] = { IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READV,
-					   IORING_OP_WRITEV };
+	static const uint8_t opcodes[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READV,
+					  IORING_OP_WRITEV};
 	const uint8_t opcode = opcodes[draw_below(g, sizeof(opcodes))];
 	const bool writes = opcode == IORING_OP_WRITE || opcode == IORING_OP_WRITEV;
 	const uint8_t file = draw_percent(g, 4) ? OBJ_DIR : draw_file(g);
@@ -149,15 +149,15 @@ static bool sync_draw(struct generator *g)
 	if (range)
 		op->sqe.sync_range_flags = draw_below(g, 9);
 	else if (draw_percent(g, 50))
-		op->sqe.fsync_flags = draw_percent(g, 90) ? IORING_FSYNC_DATASYNC :
-							    draw_below(g, 256);
+		op->sqe.fsync_flags =
+			draw_percent(g, 90) ? IORING_FSYNC_DATASYNC : draw_below(g, 256);
 	return true;
 }
 
 static bool space_draw(struct generator *g)
 {
 	const uint8_t file = draw_file(g);
-	static const uint8_t modes[] = { 0, 0, 1, 3, 2, 8, 16, 0x21, 0x40, 0x80 };
+	static const uint8_t modes[] = {0, 0, 1, 3, 2, 8, 16, 0x21, 0x40, 0x80};
 	struct op *op;
 
 	if (!claim_try(g, file, true))
@@ -200,9 +200,9 @@ static void path_set(struct generator *g, struct op *op, uint8_t path)
 	/* Relative to the working directory, a descriptor, or something wrong. */
 	op->fd.v = (uint64_t)AT_FDCWD;
 	if (draw_percent(g, 40))
-		op_set_fd(op, draw_percent(g, 85)   ? OBJ_DIR :
-			      draw_percent(g, 50) ? OBJ_FILE_RO :
-						    OBJ_CLOSED);
+		op_set_fd(op, draw_percent(g, 85)   ? OBJ_DIR
+			      : draw_percent(g, 50) ? OBJ_FILE_RO
+						    : OBJ_CLOSED);
 }
 
 /* Open into a fixed file slot, which the model gives to nothing else from then on. */
@@ -228,20 +228,20 @@ static void open_into_slot(struct generator *g, struct op *op)
 
 static bool open_draw(struct generator *g)
 {
-	static const uint32_t flags[] = { O_RDONLY,
-					  O_RDWR,
-					  O_WRONLY,
-					  O_RDONLY | O_CLOEXEC,
-					  O_RDWR | O_CREAT,
-					  O_RDWR | O_CREAT | O_EXCL,
-					  O_WRONLY | O_TRUNC,
-					  O_RDWR | O_APPEND | O_CLOEXEC,
-					  O_RDONLY | O_DIRECTORY,
-					  O_RDONLY | O_NOFOLLOW,
-					  O_PATH,
-					  O_RDONLY | O_NONBLOCK,
-					  O_RDWR | O_TMPFILE,
-					  O_RDONLY | 0x40000000 };
+	static const uint32_t flags[] = {O_RDONLY,
+					 O_RDWR,
+					 O_WRONLY,
+					 O_RDONLY | O_CLOEXEC,
+					 O_RDWR | O_CREAT,
+					 O_RDWR | O_CREAT | O_EXCL,
+					 O_WRONLY | O_TRUNC,
+					 O_RDWR | O_APPEND | O_CLOEXEC,
+					 O_RDONLY | O_DIRECTORY,
+					 O_RDONLY | O_NOFOLLOW,
+					 O_PATH,
+					 O_RDONLY | O_NONBLOCK,
+					 O_RDWR | O_TMPFILE,
+					 O_RDONLY | 0x40000000};
 	const bool second = draw_percent(g, 40);
 	const uint32_t how = flags[draw_below(g, sizeof(flags) / sizeof(flags[0]))];
 	const uint8_t path = (uint8_t)draw_below(g, PATH_COUNT);
@@ -254,7 +254,9 @@ static bool open_draw(struct generator *g)
 	if (second) {
 		op->off.kind = REF_HOW;
 		op->how_flags = how;
-		op->how_mode = how & (O_CREAT | __O_TMPFILE) ? 0600 : draw_percent(g, 10) ? 0600 : 0;
+		op->how_mode = how & (O_CREAT | __O_TMPFILE) ? 0600
+			       : draw_percent(g, 10)         ? 0600
+							     : 0;
 		op->how_resolve = draw_percent(g, 30) ? 1U << draw_below(g, 7) : 0;
 		/* Whether a lookup is cached is nobody's promise. */
 		op->how_resolve &= ~0x20ULL;
@@ -297,8 +299,8 @@ static bool close_draw(struct generator *g)
 		return true;
 	}
 	{
-		static const uint8_t objects[] = { OBJ_FILE_RW, OBJ_FILE_RO, OBJ_FILE_EMPTY,
-						   OBJ_PATH,	OBJ_CLOSED,  OBJ_RING };
+		static const uint8_t objects[] = {OBJ_FILE_RW, OBJ_FILE_RO, OBJ_FILE_EMPTY,
+						  OBJ_PATH,    OBJ_CLOSED,  OBJ_RING};
 		const uint8_t object = objects[draw_below(g, sizeof(objects))];
 
 		if (object < FILES && !claim_try(g, object, true))
@@ -328,8 +330,8 @@ static bool statx_draw(struct generator *g)
 		op->sqe.statx_flags = AT_EMPTY_PATH;
 	}
 	if (draw_percent(g, 25))
-		op->sqe.statx_flags |= draw_percent(g, 70) ? AT_SYMLINK_NOFOLLOW :
-							     1U << draw_below(g, 32);
+		op->sqe.statx_flags |=
+			draw_percent(g, 70) ? AT_SYMLINK_NOFOLLOW : 1U << draw_below(g, 32);
 	op->sqe.len = draw_percent(g, 80) ? STATX_BASIC_STATS : (uint32_t)draw(g);
 	op->off.kind = draw_percent(g, 95) ? REF_STATX : REF_GUARD;
 	op->capture = CAPTURE_STATX;
@@ -342,9 +344,15 @@ static bool advise_draw(struct generator *g)
 	struct op *op;
 
 	if (draw_percent(g, 50)) {
-		static const uint8_t advices[] = { MADV_NORMAL, MADV_RANDOM,   MADV_SEQUENTIAL,
-						   MADV_WILLNEED, MADV_DONTNEED, MADV_FREE,
-						   77,		 MADV_DONTFORK, 200 };
+		static const uint8_t advices[] = {MADV_NORMAL,
+						  MADV_RANDOM,
+						  MADV_SEQUENTIAL,
+						  MADV_WILLNEED,
+						  MADV_DONTNEED,
+						  MADV_FREE,
+						  77,
+						  MADV_DONTFORK,
+						  200};
 
 		if (!claim_try(g, CLAIM_MAP, true))
 			return false;
@@ -377,9 +385,9 @@ static bool names_draw(struct generator *g)
 		return false;
 	if (pick == 0) {
 		op = op_add(g, IORING_OP_UNLINKAT);
-		op->sqe.unlink_flags = draw_percent(g, 40) ? AT_REMOVEDIR :
-				       draw_percent(g, 5)  ? 1U << draw_below(g, 32) :
-							     0;
+		op->sqe.unlink_flags = draw_percent(g, 40)  ? AT_REMOVEDIR
+				       : draw_percent(g, 5) ? 1U << draw_below(g, 32)
+							    : 0;
 		path_set(g, op, path);
 	} else if (pick == 1) {
 		op = op_add(g, IORING_OP_MKDIRAT);
@@ -408,8 +416,8 @@ static bool epoll_draw(struct generator *g)
 	op_set_fd(op, draw_percent(g, 95) ? OBJ_EPOLL : OBJ_FILE_RO);
 	op->sqe.len = draw_percent(g, 95) ? 1 + draw_below(g, 3) : draw_below(g, 9);
 	op->off.kind = REF_OBJ;
-	op->off.a = draw_percent(g, 90) ? (draw_percent(g, 50) ? OBJ_PIPE_R : OBJ_UNIX_A) :
-					  OBJ_FILE_RO;
+	op->off.a =
+		draw_percent(g, 90) ? (draw_percent(g, 50) ? OBJ_PIPE_R : OBJ_UNIX_A) : OBJ_FILE_RO;
 	op->addr.kind = draw_percent(g, 95) ? REF_EVENT : REF_GUARD;
 	op->epoll_events = EPOLLIN | (draw_percent(g, 30) ? EPOLLONESHOT : 0);
 	return true;
@@ -421,8 +429,8 @@ static bool nop_draw(struct generator *g)
 
 	if (draw_percent(g, 25)) {
 		op->sqe.rw_flags = IORING_NOP_INJECT_RESULT;
-		op->sqe.len = draw_percent(g, 50) ? (uint32_t)-1 - draw_below(g, 100) :
-						    draw_below(g, 1000);
+		op->sqe.len = draw_percent(g, 50) ? (uint32_t)-1 - draw_below(g, 100)
+						  : draw_below(g, 1000);
 	} else if (draw_percent(g, 5)) {
 		op->sqe.rw_flags = 1U << (6 + draw_below(g, 26));
 	}
@@ -432,8 +440,8 @@ static bool nop_draw(struct generator *g)
 /* Nothing of the kind: an opcode out of range, or a cancel of nobody. */
 static bool odd_draw(struct generator *g)
 {
-	static const uint8_t opcodes[] = { IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT_REMOVE,
-					   IORING_OP_POLL_REMOVE };
+	static const uint8_t opcodes[] = {IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT_REMOVE,
+					  IORING_OP_POLL_REMOVE};
 	struct op *op;
 
 	if (draw_percent(g, 40)) {
@@ -442,7 +450,8 @@ static bool odd_draw(struct generator *g)
 	}
 	op = op_add(g, opcodes[draw_below(g, sizeof(opcodes))]);
 	op->addr.v = 0x1234567;
-	op->fd.v = op->sqe.opcode == IORING_OP_ASYNC_CANCEL && draw_percent(g, 70) ? 0 : (uint64_t)-1;
+	op->fd.v =
+		op->sqe.opcode == IORING_OP_ASYNC_CANCEL && draw_percent(g, 70) ? 0 : (uint64_t)-1;
 	if (op->sqe.opcode == IORING_OP_TIMEOUT_REMOVE)
 		op->fd.v = 0;
 	if (draw_percent(g, 10))
@@ -492,10 +501,10 @@ static void op_spoil(struct generator *g, struct op *op)
 void file_op_draw(struct generator *g)
 {
 	static bool (*const draws[])(struct generator *) = {
-		rw_draw,    rw_draw,   rw_draw,	   rw_draw,    rw_fixed_draw, rw_fixed_draw,
-		sync_draw,  space_draw, space_draw, open_draw, open_draw,     close_draw,
-		statx_draw, statx_draw, advise_draw, names_draw, names_draw, epoll_draw,
-		nop_draw,   nop_draw,  odd_draw,
+		rw_draw,    rw_draw,    rw_draw,     rw_draw,    rw_fixed_draw, rw_fixed_draw,
+		sync_draw,  space_draw, space_draw,  open_draw,  open_draw,     close_draw,
+		statx_draw, statx_draw, advise_draw, names_draw, names_draw,    epoll_draw,
+		nop_draw,   nop_draw,   odd_draw,
 	};
 	const int before = g->program->nops;
 

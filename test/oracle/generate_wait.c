@@ -27,19 +27,17 @@
 void model_init(struct generator *g)
 {
 	static const struct channel channels[CHANNELS] = {
-		{ .kind = CHANNEL_PIPE, .reader = OBJ_PIPE_R, .writer = OBJ_PIPE_W },
-		{ .kind = CHANNEL_PIPE,
-		  .reader = OBJ_NBPIPE_R,
-		  .writer = OBJ_NBPIPE_W,
-		  .nonblock = true },
-		{ .kind = CHANNEL_STREAM, .reader = OBJ_UNIX_B, .writer = OBJ_UNIX_A },
-		{ .kind = CHANNEL_STREAM, .reader = OBJ_UNIX_A, .writer = OBJ_UNIX_B },
-		{ .kind = CHANNEL_DGRAM, .reader = OBJ_DGRAM_B, .writer = OBJ_DGRAM_A },
-		{ .kind = CHANNEL_DGRAM, .reader = OBJ_DGRAM_A, .writer = OBJ_DGRAM_B },
-		{ .kind = CHANNEL_STREAM, .reader = OBJ_TCP_B, .writer = OBJ_TCP_A, .tcp = true },
-		{ .kind = CHANNEL_STREAM, .reader = OBJ_TCP_A, .writer = OBJ_TCP_B, .tcp = true },
-		{ .kind = CHANNEL_EVENT, .reader = OBJ_EVENT, .writer = OBJ_EVENT },
-		{ .kind = CHANNEL_SEM, .reader = OBJ_EVENT_SEM, .writer = OBJ_EVENT_SEM },
+		{.kind = CHANNEL_PIPE, .reader = OBJ_PIPE_R, .writer = OBJ_PIPE_W},
+		/* O_NONBLOCK changes nothing here: a READ of such a pipe waits all the same. */
+		{.kind = CHANNEL_PIPE, .reader = OBJ_NBPIPE_R, .writer = OBJ_NBPIPE_W},
+		{.kind = CHANNEL_STREAM, .reader = OBJ_UNIX_B, .writer = OBJ_UNIX_A},
+		{.kind = CHANNEL_STREAM, .reader = OBJ_UNIX_A, .writer = OBJ_UNIX_B},
+		{.kind = CHANNEL_DGRAM, .reader = OBJ_DGRAM_B, .writer = OBJ_DGRAM_A},
+		{.kind = CHANNEL_DGRAM, .reader = OBJ_DGRAM_A, .writer = OBJ_DGRAM_B},
+		{.kind = CHANNEL_STREAM, .reader = OBJ_TCP_B, .writer = OBJ_TCP_A, .tcp = true},
+		{.kind = CHANNEL_STREAM, .reader = OBJ_TCP_A, .writer = OBJ_TCP_B, .tcp = true},
+		{.kind = CHANNEL_EVENT, .reader = OBJ_EVENT, .writer = OBJ_EVENT},
+		{.kind = CHANNEL_SEM, .reader = OBJ_EVENT_SEM, .writer = OBJ_EVENT_SEM},
 	};
 
 	memcpy(g->channels, channels, sizeof(channels));
@@ -168,8 +166,8 @@ static struct op *send_op(struct generator *g, const struct channel *c, int len)
 {
 	const bool is_event = c->kind == CHANNEL_EVENT || c->kind == CHANNEL_SEM;
 	const uint32_t way = draw_below(g, is_socket(c) ? 4 : 2);
-	static const uint8_t opcodes[] = { IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_SEND,
-					   IORING_OP_SENDMSG };
+	static const uint8_t opcodes[] = {IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_SEND,
+					  IORING_OP_SENDMSG};
 	struct op *op = op_add(g, opcodes[way]);
 
 	op_set_file(g, op, c->writer);
@@ -227,8 +225,8 @@ static int draw_send_length(struct generator *g, const struct channel *c)
 static struct op *receive_op(struct generator *g, const struct channel *c, int len)
 {
 	const uint32_t way = draw_below(g, is_socket(c) ? 4 : 2);
-	static const uint8_t opcodes[] = { IORING_OP_READ, IORING_OP_READV, IORING_OP_RECV,
-					   IORING_OP_RECVMSG };
+	static const uint8_t opcodes[] = {IORING_OP_READ, IORING_OP_READV, IORING_OP_RECV,
+					  IORING_OP_RECVMSG};
 	struct op *op = op_add(g, opcodes[way]);
 
 	op_set_file(g, op, c->reader);
@@ -346,8 +344,6 @@ static bool receive_draw(struct generator *g)
 			op->sqe.flags |= IOSQE_ASYNC;
 		return true;
 	}
-	if (c->nonblock)
-		return true;
 	if ((op->sqe.opcode == IORING_OP_RECV || op->sqe.opcode == IORING_OP_RECVMSG) && !c->tcp &&
 	    draw_percent(g, 15)) {
 		op->sqe.msg_flags = MSG_DONTWAIT;
@@ -429,8 +425,8 @@ static bool timeout_draw(struct generator *g)
 	op->addr.kind = REF_TS;
 	op->sqe.len = 1;
 	if (draw_percent(g, 15))
-		op->sqe.timeout_flags |= draw_percent(g, 50) ? IORING_TIMEOUT_BOOTTIME :
-							       IORING_TIMEOUT_REALTIME;
+		op->sqe.timeout_flags |=
+			draw_percent(g, 50) ? IORING_TIMEOUT_BOOTTIME : IORING_TIMEOUT_REALTIME;
 	if (draw_percent(g, 20))
 		op->sqe.timeout_flags |= IORING_TIMEOUT_ETIME_SUCCESS;
 	if (pick < 25) { /* long: to be removed, or there at the end */
@@ -565,11 +561,10 @@ static bool remove_draw(struct generator *g)
 			if (op->ts_sec)
 				return true;
 		}
-	} else if (w->ntail &&
-		   g->program->ops[w->tail[0]].sqe.opcode == IORING_OP_LINK_TIMEOUT) {
+	} else if (w->ntail && g->program->ops[w->tail[0]].sqe.opcode == IORING_OP_LINK_TIMEOUT) {
 		op = op_add(g, IORING_OP_TIMEOUT_REMOVE);
 		op->addr.v = op_user_data(w->tail[0]);
-		op->sqe.timeout_flags = IORING_LINK_TIMEOUT_UPDATE;
+		op->sqe.timeout_flags = IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE;
 		op->off.kind = REF_TS;
 		op->ts_nsec = 500000;
 	} else if (w->kind == WAITING_POLL || w->kind == WAITING_POLL_MULTI) {
@@ -670,10 +665,9 @@ static bool connect_draw(struct generator *g)
 bool wait_chain_draw(struct generator *g)
 {
 	static bool (*const draws[])(struct generator *) = {
-		send_draw,   send_draw,	   send_draw,	receive_draw, receive_draw,
-		receive_draw, poll_draw,   poll_draw,	end_draw,     timeout_draw,
-		timeout_draw, cancel_draw, cancel_draw, remove_draw,  remove_draw,
-		accept_draw, connect_draw,
+		send_draw,   send_draw,   send_draw,   receive_draw, receive_draw, receive_draw,
+		poll_draw,   poll_draw,   end_draw,    timeout_draw, timeout_draw, cancel_draw,
+		cancel_draw, remove_draw, remove_draw, accept_draw,  connect_draw,
 	};
 
 	/* An armed request with its whole tail must fit, and have a place in the model. */
@@ -710,6 +704,7 @@ bool drain_scene_draw(struct generator *g)
 	action->kind = ACTION_WRITE;
 	action->a = OBJ_PIPE_W;
 	action->v = 64;
+	g->drain_open = true;
 	g->calm = true;
 	return true;
 }

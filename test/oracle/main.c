@@ -21,12 +21,12 @@
 #include "generate.h"
 #include "shrink.h"
 
-#define CHUNK 100 /* programs per child */
-#define KINDS_MAX 200
-#define PATIENCE_MS 1500
-#define HANG_MS 12000
+#define CHUNK              100 /* programs per child */
+#define KINDS_MAX          200
+#define PATIENCE_MS        1500
+#define HANG_MS            12000
 #define SHRINK_PATIENCE_MS 100
-#define SHRINK_HANG_MS 2000
+#define SHRINK_HANG_MS     2000
 
 /* A kind of difference: all that have the same signature. Owner: main(). */
 struct kind {
@@ -96,21 +96,21 @@ enum option_code {
 };
 
 static const struct option long_options[] = {
-	{ "lib", required_argument, NULL, OPTION_LIB },
-	{ "self", no_argument, NULL, OPTION_SELF },
-	{ "seed", required_argument, NULL, OPTION_SEED },
-	{ "programs", required_argument, NULL, OPTION_PROGRAMS },
-	{ "entry", required_argument, NULL, OPTION_ENTRY },
-	{ "known", required_argument, NULL, OPTION_KNOWN },
-	{ "shrink", required_argument, NULL, OPTION_SHRINK },
-	{ "show", required_argument, NULL, OPTION_SHOW },
-	{ "execute", required_argument, NULL, OPTION_EXECUTE },
-	{ "from", required_argument, NULL, OPTION_FROM },
-	{ "patience", required_argument, NULL, OPTION_PATIENCE },
-	{ "scratch-memory", required_argument, NULL, OPTION_SCRATCH_MEMORY },
-	{ "scratch-disk", required_argument, NULL, OPTION_SCRATCH_DISK },
-	{ "help", no_argument, NULL, OPTION_HELP },
-	{ NULL, 0, NULL, 0 },
+	{"lib", required_argument, NULL, OPTION_LIB},
+	{"self", no_argument, NULL, OPTION_SELF},
+	{"seed", required_argument, NULL, OPTION_SEED},
+	{"programs", required_argument, NULL, OPTION_PROGRAMS},
+	{"entry", required_argument, NULL, OPTION_ENTRY},
+	{"known", required_argument, NULL, OPTION_KNOWN},
+	{"shrink", required_argument, NULL, OPTION_SHRINK},
+	{"show", required_argument, NULL, OPTION_SHOW},
+	{"execute", required_argument, NULL, OPTION_EXECUTE},
+	{"from", required_argument, NULL, OPTION_FROM},
+	{"patience", required_argument, NULL, OPTION_PATIENCE},
+	{"scratch-memory", required_argument, NULL, OPTION_SCRATCH_MEMORY},
+	{"scratch-disk", required_argument, NULL, OPTION_SCRATCH_DISK},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{NULL, 0, NULL, 0},
 };
 
 /* 0, 2, or -1 after --help. */
@@ -252,8 +252,8 @@ static long cqes_in(const char *outcome)
 static void report(const struct options *options, const struct program *program,
 		   struct known *known, bool everything)
 {
-	char *outcome[2] = { NULL, NULL };
-	char **outcomes[2] = { &outcome[0], &outcome[1] };
+	char *outcome[2] = {NULL, NULL};
+	char **outcomes[2] = {&outcome[0], &outcome[1]};
 
 	program_print(stdout, program);
 	if (collect_outcomes(options->sides, program, 1, &options->collect, outcomes))
@@ -286,8 +286,8 @@ static int chunk_run(const struct options *options, struct known *known, struct 
 		     uint64_t seed, int count)
 {
 	struct program *programs = calloc((size_t)count, sizeof(*programs));
-	char *text[2][CHUNK] = { { NULL } };
-	char **outcomes[2] = { text[0], text[1] };
+	char *text[2][CHUNK] = {{NULL}};
+	char **outcomes[2] = {text[0], text[1]};
 	struct comparison comparison;
 	struct kind *kind;
 	int ret = -ENOMEM;
@@ -329,8 +329,8 @@ static int run_all(const struct options *options, struct known *known)
 
 	for (int done = 0; done < options->programs && !ret; done += CHUNK)
 		ret = chunk_run(options, known, &totals, options->seed + (uint64_t)done,
-				options->programs - done < CHUNK ? options->programs - done :
-								   CHUNK);
+				options->programs - done < CHUNK ? options->programs - done
+								 : CHUNK);
 	if (ret) {
 		fprintf(stderr, "oracle: %s\n", strerror(-ret));
 		return 1;
@@ -350,7 +350,7 @@ static int run_all(const struct options *options, struct known *known)
 /* The kernel must answer, or there is nothing to compare with. */
 static int kernel_try(void)
 {
-	struct io_uring_params params = { 0 };
+	struct io_uring_params params = {0};
 	long fd = call_setup(1, &params);
 
 	if (fd < 0)
@@ -362,15 +362,15 @@ static int kernel_try(void)
 int main(int argc, char **argv)
 {
 	static struct options options = {
-		.sides = { { .name = "kernel" } },
+		.sides = {{.name = "kernel"}},
 		.seed = 1,
 		.programs = 5000,
 		.shrinks = 10,
-		.collect = { .patience_ms = PATIENCE_MS, .hang_ms = HANG_MS },
+		.collect = {.patience_ms = PATIENCE_MS, .hang_ms = HANG_MS},
 		.execute = -1,
 	};
 	static struct program program;
-	struct known known = { 0 };
+	struct known known = {0};
 	char scratch[2][200];
 	const char *disk = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
 	int ret = options_parse(&options, argc, argv);

@@ -25,7 +25,7 @@
 
 static void probe_setup(const struct probe *probe, int number, FILE *out)
 {
-	struct io_uring_params p = { .flags = probe->flags, .cq_entries = probe->extra };
+	struct io_uring_params p = {.flags = probe->flags, .cq_entries = probe->extra};
 	long ret;
 
 	/* What a kernel worker thread would idle for; short, for the ring lives shortly. */
@@ -72,9 +72,7 @@ static void aim_files(const struct probe *probe, union register_arg *arg, int fd
 	switch (probe->opcode) {
 	case IORING_REGISTER_FILES:
 		for (int i = 0; i < 64; i++)
-			arg->fds[i] = probe->variant == 1 && i == 1 ? 990 :
-				      i % 3			    ? fd :
-								      -1;
+			arg->fds[i] = probe->variant == 1 && i == 1 ? 990 : i % 3 ? fd : -1;
 		break;
 	case IORING_REGISTER_FILES_UPDATE:
 		fds[0] = probe->variant == 1 ? 990 : fd;
@@ -87,11 +85,11 @@ static void aim_files(const struct probe *probe, union register_arg *arg, int fd
 		fds[0] = fd;
 		fds[1] = probe->variant == 1 ? 990 : -1;
 		arg->rsrc.nr = probe->flags;
-		arg->rsrc.flags = probe->variant == 2 ? IORING_RSRC_REGISTER_SPARSE :
-				  probe->variant == 3 ? 2 :
-							0;
-		arg->rsrc.data = arg->rsrc.flags == IORING_RSRC_REGISTER_SPARSE ? 0 :
-										  (uintptr_t)fds;
+		arg->rsrc.flags = probe->variant == 2   ? IORING_RSRC_REGISTER_SPARSE
+				  : probe->variant == 3 ? 2
+							: 0;
+		arg->rsrc.data =
+			arg->rsrc.flags == IORING_RSRC_REGISTER_SPARSE ? 0 : (uintptr_t)fds;
 		if (arg->rsrc.nr > 2 && arg->rsrc.data)
 			arg->rsrc.nr = 2;
 		break;
@@ -130,7 +128,7 @@ static void probe_register(const struct probe *probe, int number, int ring, FILE
 	static union register_arg arg;
 	static uint8_t memory[8192] __attribute__((aligned(4096)));
 	struct iovec iov;
-	int fds[2] = { -1, -1 };
+	int fds[2] = {-1, -1};
 	int fd = eventfd(0, EFD_CLOEXEC);
 	const void *where = &arg;
 	uint32_t supported = 0;
@@ -181,8 +179,8 @@ static void probe_register(const struct probe *probe, int number, int ring, FILE
 
 static void probe_enter(const struct probe *probe, int number, int ring, FILE *out)
 {
-	struct __kernel_timespec ts = { .tv_nsec = 1000 };
-	struct io_uring_getevents_arg arg = { .sigmask_sz = _NSIG / 8, .ts = (uintptr_t)&ts };
+	struct __kernel_timespec ts = {.tv_nsec = 1000};
+	struct io_uring_getevents_arg arg = {.sigmask_sz = _NSIG / 8, .ts = (uintptr_t)&ts};
 	const void *where = NULL;
 	uint32_t flags = probe->flags;
 	size_t size = 0;
@@ -234,7 +232,7 @@ static void probe_enter(const struct probe *probe, int number, int ring, FILE *o
 
 void probes_run(const struct program *program, FILE *out)
 {
-	struct io_uring_params params = { 0 };
+	struct io_uring_params params = {0};
 	int ring = -1;
 
 	for (int i = 0; i < program->nprobes; i++) {

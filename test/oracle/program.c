@@ -9,34 +9,76 @@
 #include <string.h>
 
 static const char *const opcode_names[] = {
-	"NOP",		  "READV",	    "WRITEV",		"FSYNC",
-	"READ_FIXED",	  "WRITE_FIXED",    "POLL_ADD",		"POLL_REMOVE",
-	"SYNC_FILE_RANGE", "SENDMSG",	    "RECVMSG",		"TIMEOUT",
-	"TIMEOUT_REMOVE", "ACCEPT",	    "ASYNC_CANCEL",	"LINK_TIMEOUT",
-	"CONNECT",	  "FALLOCATE",	    "OPENAT",		"CLOSE",
-	"FILES_UPDATE",	  "STATX",	    "READ",		"WRITE",
-	"FADVISE",	  "MADVISE",	    "SEND",		"RECV",
-	"OPENAT2",	  "EPOLL_CTL",	    "SPLICE",		"PROVIDE_BUFFERS",
-	"REMOVE_BUFFERS", "TEE",	    "SHUTDOWN",		"RENAMEAT",
-	"UNLINKAT",	  "MKDIRAT",	    "SYMLINKAT",	"LINKAT",
-	"MSG_RING",	  "FSETXATTR",	    "SETXATTR",		"FGETXATTR",
-	"GETXATTR",	  "SOCKET",	    "URING_CMD",	"SEND_ZC",
-	"SENDMSG_ZC",	  "READ_MULTISHOT", "WAITID",		"FUTEX_WAIT",
-	"FUTEX_WAKE",	  "FUTEX_WAITV",    "FIXED_FD_INSTALL", "FTRUNCATE",
+	"NOP",
+	"READV",
+	"WRITEV",
+	"FSYNC",
+	"READ_FIXED",
+	"WRITE_FIXED",
+	"POLL_ADD",
+	"POLL_REMOVE",
+	"SYNC_FILE_RANGE",
+	"SENDMSG",
+	"RECVMSG",
+	"TIMEOUT",
+	"TIMEOUT_REMOVE",
+	"ACCEPT",
+	"ASYNC_CANCEL",
+	"LINK_TIMEOUT",
+	"CONNECT",
+	"FALLOCATE",
+	"OPENAT",
+	"CLOSE",
+	"FILES_UPDATE",
+	"STATX",
+	"READ",
+	"WRITE",
+	"FADVISE",
+	"MADVISE",
+	"SEND",
+	"RECV",
+	"OPENAT2",
+	"EPOLL_CTL",
+	"SPLICE",
+	"PROVIDE_BUFFERS",
+	"REMOVE_BUFFERS",
+	"TEE",
+	"SHUTDOWN",
+	"RENAMEAT",
+	"UNLINKAT",
+	"MKDIRAT",
+	"SYMLINKAT",
+	"LINKAT",
+	"MSG_RING",
+	"FSETXATTR",
+	"SETXATTR",
+	"FGETXATTR",
+	"GETXATTR",
+	"SOCKET",
+	"URING_CMD",
+	"SEND_ZC",
+	"SENDMSG_ZC",
+	"READ_MULTISHOT",
+	"WAITID",
+	"FUTEX_WAIT",
+	"FUTEX_WAKE",
+	"FUTEX_WAITV",
+	"FIXED_FD_INSTALL",
+	"FTRUNCATE",
 };
 
 static const char *const object_names[OBJ_COUNT + 1] = {
-	"file_rw",    "file_ro",     "file_wo",	    "file_append", "file_direct",  "file_empty",
-	"dir",	      "o_path",	     "pipe_r",	    "pipe_w",	   "nbpipe_r",	   "nbpipe_w",
-	"unix_a",     "unix_b",	     "dgram_a",	    "dgram_b",	   "tcp_a",	   "tcp_b",
-	"eventfd",    "eventfd_sem", "epoll",	    "listen_tcp",  "listen_unix",  "client_tcp0",
-	"client_tcp1", "client_unix0", "client_unix1", "ring",	   "closed_number", "sparse",
+	"file_rw",      "file_ro",      "file_wo",     "file_append",   "file_direct",
+	"file_empty",   "dir",          "o_path",      "pipe_r",        "pipe_w",
+	"nbpipe_r",     "nbpipe_w",     "unix_a",      "unix_b",        "dgram_a",
+	"dgram_b",      "tcp_a",        "tcp_b",       "eventfd",       "eventfd_sem",
+	"epoll",        "listen_tcp",   "listen_unix", "client_tcp0",   "client_tcp1",
+	"client_unix0", "client_unix1", "ring",        "closed_number", "sparse",
 };
 
 static const char *const path_names[PATH_COUNT] = {
-	"f0",	"f1",	"f2",	"f3",	   "f4",	"f5", "a",
-	"b",	"sub",	"full", "link",	   "f0/below",	"no/such",
-	"(empty)", "(300 x)",
+	"f0",  "f1",   "f2",   "f3",       "f4",      "f5",      "a",       "b",
+	"sub", "full", "link", "f0/below", "no/such", "(empty)", "(300 x)",
 };
 
 const char *opcode_name(unsigned int opcode)
@@ -59,11 +101,16 @@ const char *object_name(unsigned int object)
 static void print_ref(FILE *out, const char *field, const struct ref *ref)
 {
 	static const char *const formats[] = {
-		[REF_GUARD] = "guard_page",   [REF_IOV] = "iov",
-		[REF_TS] = "&ts",	      [REF_TS_ABS] = "&ts_from_now",
-		[REF_HOW] = "&how",	      [REF_MSG] = "&msg",
-		[REF_ADDR_OUT] = "&addr_out", [REF_ADDRLEN_OUT] = "&addrlen_out",
-		[REF_EVENT] = "&epoll_event", [REF_STATX] = "&statx",
+		[REF_GUARD] = "guard_page",
+		[REF_IOV] = "iov",
+		[REF_TS] = "&ts",
+		[REF_TS_ABS] = "&ts_from_now",
+		[REF_HOW] = "&how",
+		[REF_MSG] = "&msg",
+		[REF_ADDR_OUT] = "&addr_out",
+		[REF_ADDRLEN_OUT] = "&addrlen_out",
+		[REF_EVENT] = "&epoll_event",
+		[REF_STATX] = "&statx",
 	};
 
 	switch (ref->kind) {
@@ -99,9 +146,9 @@ static void print_ref(FILE *out, const char *field, const struct ref *ref)
 
 static void print_flags(FILE *out, unsigned int flags)
 {
-	static const char *const names[] = { "FIXED_FILE", "IO_DRAIN",	    "IO_LINK",
-					     "IO_HARDLINK", "ASYNC",	    "BUFFER_SELECT",
-					     "CQE_SKIP_SUCCESS", "UNKNOWN_BIT" };
+	static const char *const names[] = {"FIXED_FILE",       "IO_DRAIN",   "IO_LINK",
+					    "IO_HARDLINK",      "ASYNC",      "BUFFER_SELECT",
+					    "CQE_SKIP_SUCCESS", "UNKNOWN_BIT"};
 	const char *before = ", .flags = ";
 
 	for (int bit = 0; bit < 8; bit++) {
@@ -117,7 +164,8 @@ static void print_op(FILE *out, const struct program *program, int index)
 	const struct op *op = &program->ops[index];
 	const struct io_uring_sqe *sqe = &op->sqe;
 
-	fprintf(out, "  #%-2d chain %-2u { .opcode = %s", index, op->chain, opcode_name(sqe->opcode));
+	fprintf(out, "  #%-2d chain %-2u { .opcode = %s", index, op->chain,
+		opcode_name(sqe->opcode));
 	print_flags(out, sqe->flags);
 	print_ref(out, "fd", &op->fd);
 	print_ref(out, "addr", &op->addr);
@@ -169,15 +217,15 @@ static void print_tables(FILE *out, const struct program *program)
 	if (program->buffers) {
 		fputs("  fixed buffers:", out);
 		for (int i = 0; i < PROGRAM_BUFFERS; i++)
-			fprintf(out, " %d", program->buffer_slots[i] == 255 ? -1 :
-									   program->buffer_slots[i]);
+			fprintf(out, " %d",
+				program->buffer_slots[i] == 255 ? -1 : program->buffer_slots[i]);
 		fputc('\n', out);
 	}
 	for (int i = 0; i < program->nprobes; i++) {
 		const struct probe *probe = &program->probes[i];
-		const char *kind = probe->kind == ACTION_SETUP	  ? "setup" :
-				   probe->kind == ACTION_REGISTER ? "register" :
-								    "enter";
+		const char *kind = probe->kind == ACTION_SETUP      ? "setup"
+				   : probe->kind == ACTION_REGISTER ? "register"
+								    : "enter";
 
 		fprintf(out, "  probe %d: %s variant=%u arg=%u flags=%#x extra=%#x%s\n", i, kind,
 			probe->variant, probe->opcode, probe->flags, probe->extra,
@@ -192,7 +240,8 @@ void program_print(FILE *out, const struct program *program)
 	fprintf(out, "program %llu: entries=%u setup_flags=%#x cq_entries=%u%s%s%s\n",
 		(unsigned long long)program->seed, program->entries, program->setup_flags,
 		program->cq_entries, program->enable_later ? " then enable" : "",
-		program->map_cq_apart ? " cq mapped apart" : "", program->on_disk ? " on disk" : "");
+		program->map_cq_apart ? " cq mapped apart" : "",
+		program->on_disk ? " on disk" : "");
 	print_tables(out, program);
 	for (int b = 0; b < program->nbatches; b++) {
 		const struct batch *batch = &program->batches[b];
@@ -206,7 +255,8 @@ void program_print(FILE *out, const struct program *program)
 		else if (batch->before.kind == ACTION_BUFFERS_UPDATE)
 			fprintf(out, " fixed buffer %u = %d\n", batch->before.a,
 				batch->before.b == 255 ? -1 : batch->before.b);
-		fprintf(out, " batch %d%s%s\n", b, batch->wait_in_submit ? " (submit and wait)" : "",
+		fprintf(out, " batch %d%s%s\n", b,
+			batch->wait_in_submit ? " (submit and wait)" : "",
 			batch->leave ? " (CQEs are left)" : "");
 		for (; op < program->nops && program->ops[op].batch == b; op++)
 			print_op(out, program, op);
@@ -220,7 +270,7 @@ void program_drop_op(struct program *program, int index)
 
 	/* The last of a chain goes: the one before becomes the last. */
 	if (!linked && index > 0 && op[-1].chain == op->chain && op[-1].batch == op->batch)
-		op[-1].sqe.flags &= (uint8_t)~(IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
+		op[-1].sqe.flags &= (uint8_t) ~(IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
 	memmove(op, op + 1, (size_t)(program->nops - index - 1) * sizeof(*op));
 	program->nops--;
 }

@@ -24,14 +24,14 @@
 
 #include "abi.h"
 
-#define PROGRAM_OPS 48
-#define PROGRAM_BATCHES 6
-#define PROGRAM_PROBES 4
-#define PROGRAM_SLOTS 12  /* fixed files */
-#define PROGRAM_BUFFERS 4 /* fixed buffers */
+#define PROGRAM_OPS       48
+#define PROGRAM_BATCHES   7
+#define PROGRAM_PROBES    4
+#define PROGRAM_SLOTS     12 /* fixed files */
+#define PROGRAM_BUFFERS   4  /* fixed buffers */
 #define FIXED_BUFFER_SIZE 8192
-#define ARENA_DATA 8192 /* bytes of private data behind each op */
-#define OP_IOVECS 4
+#define ARENA_DATA        8192 /* bytes of private data behind each op */
+#define OP_IOVECS         4
 
 /* Descriptors a program can name; world.c makes those that are named. */
 enum object {
@@ -77,40 +77,40 @@ enum path {
 	PATH_EMPTYFILE,
 	PATH_A, /* does not exist at the start */
 	PATH_B,
-	PATH_SUBDIR, /* an empty directory */
-	PATH_FULLDIR, /* a directory with a file in it */
-	PATH_LINK, /* a symbolic link to PATH_RW */
+	PATH_SUBDIR,     /* an empty directory */
+	PATH_FULLDIR,    /* a directory with a file in it */
+	PATH_LINK,       /* a symbolic link to PATH_RW */
 	PATH_BELOW_FILE, /* a name below a regular file */
-	PATH_MISSING, /* in a directory that does not exist */
-	PATH_NULLNAME, /* the empty string */
-	PATH_LONG, /* one component too long */
+	PATH_MISSING,    /* in a directory that does not exist */
+	PATH_NULLNAME,   /* the empty string */
+	PATH_LONG,       /* one component too long */
 	PATH_COUNT,
 };
 
 enum ref_kind {
-	REF_RAW, /* the value itself */
-	REF_OBJ, /* the descriptor of object a */
-	REF_BUF, /* this op's private buffer, at v */
-	REF_FIXED, /* fixed buffer a, at v */
-	REF_GUARD, /* a page that cannot be touched */
-	REF_PATH, /* the name a */
-	REF_IOV, /* this op's iovec array */
-	REF_TS, /* this op's timespec */
-	REF_TS_ABS, /* the same, added to the present of the op's clock */
-	REF_HOW, /* this op's open_how */
-	REF_MSG, /* this op's msghdr over its iovec array */
-	REF_ADDR, /* the address of listener a */
-	REF_ADDRLEN, /* the length of the address of listener a, as a value */
-	REF_ADDR_OUT, /* room for an address */
+	REF_RAW,         /* the value itself */
+	REF_OBJ,         /* the descriptor of object a */
+	REF_BUF,         /* this op's private buffer, at v */
+	REF_FIXED,       /* fixed buffer a, at v */
+	REF_GUARD,       /* a page that cannot be touched */
+	REF_PATH,        /* the name a */
+	REF_IOV,         /* this op's iovec array */
+	REF_TS,          /* this op's timespec */
+	REF_TS_ABS,      /* the same, added to the present of the op's clock */
+	REF_HOW,         /* this op's open_how */
+	REF_MSG,         /* this op's msghdr over its iovec array */
+	REF_ADDR,        /* the address of listener a */
+	REF_ADDRLEN,     /* the length of the address of listener a, as a value */
+	REF_ADDR_OUT,    /* room for an address */
 	REF_ADDRLEN_OUT, /* a pointer to the length of that room */
-	REF_EVENT, /* this op's epoll_event */
-	REF_STATX, /* room for a struct statx */
-	REF_MAP, /* a private anonymous mapping for madvise, at v */
+	REF_EVENT,       /* this op's epoll_event */
+	REF_STATX,       /* room for a struct statx */
+	REF_MAP,         /* a private anonymous mapping for madvise, at v */
 };
 
 enum capture {
 	CAPTURE_NONE,
-	CAPTURE_DATA, /* the private buffer */
+	CAPTURE_DATA,  /* the private buffer */
 	CAPTURE_FIXED, /* the fixed buffer named by addr */
 	CAPTURE_STATX,
 	CAPTURE_ADDR,
@@ -133,7 +133,7 @@ struct op {
 	uint8_t due[PROGRAM_BATCHES];
 	uint8_t capture;
 	bool result_is_fd;
-	bool fills; /* the buffer is a source: give it a pattern */
+	bool fills;     /* the buffer is a source: give it a pattern */
 	uint64_t value; /* not 0: the first eight bytes of the buffer */
 	struct {
 		struct ref base;
@@ -150,10 +150,10 @@ struct op {
 
 enum action_kind {
 	ACTION_NONE,
-	ACTION_WRITE, /* the host writes v bytes to object a */
-	ACTION_FILES_UPDATE, /* slot a becomes object b (OBJ_COUNT: empty) */
+	ACTION_WRITE,          /* the host writes v bytes to object a */
+	ACTION_FILES_UPDATE,   /* slot a becomes object b (OBJ_COUNT: empty) */
 	ACTION_BUFFERS_UPDATE, /* buffer slot a becomes the memory of b (255: empty) */
-	ACTION_SETUP, /* below: probes on a ring of their own */
+	ACTION_SETUP,          /* below: probes on a ring of their own */
 	ACTION_REGISTER,
 	ACTION_ENTER,
 };
@@ -168,8 +168,8 @@ struct action {
 struct batch {
 	struct action before;
 	bool wait_in_submit; /* one enter submits and waits */
-	bool inline_only; /* nothing here leaves the caller: overflow can be compared */
-	bool leave; /* take no CQE out: the next batch finds them there */
+	bool inline_only;    /* nothing here leaves the caller: overflow can be compared */
+	bool leave;          /* take no CQE out: the next batch finds them there */
 };
 
 /* A call with arguments that are of interest in themselves. */
@@ -179,7 +179,7 @@ struct probe {
 	uint32_t opcode; /* of register; to_submit of enter; entries of setup */
 	uint32_t flags;
 	uint32_t extra; /* cq_entries; nr_args; min_complete */
-	uint8_t fresh; /* use a new ring, not the one of the probe before */
+	uint8_t fresh;  /* use a new ring, not the one of the probe before */
 };
 
 struct program {
@@ -187,12 +187,12 @@ struct program {
 	uint32_t entries;
 	uint32_t setup_flags;
 	uint32_t cq_entries;
-	bool on_disk; /* scratch files on a disk filesystem, not in memory */
+	bool on_disk;      /* scratch files on a disk filesystem, not in memory */
 	bool map_cq_apart; /* map the CQ at its own offset, as old programs do */
 	bool enable_later; /* R_DISABLED, then REGISTER_ENABLE_RINGS */
 	bool files;
 	bool buffers;
-	uint8_t slots[PROGRAM_SLOTS]; /* object, or OBJ_COUNT for sparse */
+	uint8_t slots[PROGRAM_SLOTS];          /* object, or OBJ_COUNT for sparse */
 	uint8_t buffer_slots[PROGRAM_BUFFERS]; /* memory index, or 255 for sparse */
 	uint8_t nprobes;
 	uint8_t nbatches;

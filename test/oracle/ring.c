@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NR_SETUP 425
-#define NR_ENTER 426
+#define NR_SETUP    425
+#define NR_ENTER    426
 #define NR_REGISTER 427
 
 static enum entry_way entry_way;
@@ -136,8 +136,8 @@ int ring_open(struct ring *ring, uint32_t entries, const struct io_uring_params 
 		sq_size += p->sq_entries * sizeof(uint32_t);
 	cq_size = p->cq_off.cqes + p->cq_entries * ring->cqe_stride;
 	/* The fields shared by both rings lie before the CQEs. */
-	ring->sq_map_size = map_cq_apart ? max_size(sq_size, p->cq_off.cqes) :
-					   max_size(sq_size, cq_size);
+	ring->sq_map_size =
+		map_cq_apart ? max_size(sq_size, p->cq_off.cqes) : max_size(sq_size, cq_size);
 	ring->sqes_size = p->sq_entries * ring->sqe_stride;
 	ring->sq_map = map_ring(ring->sq_map_size, ring->fd, IORING_OFF_SQ_RING);
 	if (ring->sq_map == MAP_FAILED)
@@ -251,6 +251,6 @@ int ring_wait(struct ring *ring, uint32_t submit, uint32_t wait, unsigned int mi
 		.ts = (uint64_t)(uintptr_t)&ts,
 	};
 
-	return (int)call_enter(ring->fd, submit, wait, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-			       &arg, sizeof(arg));
+	return (int)call_enter(ring->fd, submit, wait,
+			       IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof(arg));
 }

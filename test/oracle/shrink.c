@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define CANDIDATES 256
-#define ROUNDS 60
+#define ROUNDS     60
 
 /* Owner: program_shrink(). */
 struct candidates {
@@ -158,7 +158,7 @@ static void op_steps(struct candidates *candidates)
 				continue;
 			program = candidate_add(candidates);
 			if (program)
-				program->ops[i].sqe.flags &= (uint8_t)~(1 << bit);
+				program->ops[i].sqe.flags &= (uint8_t) ~(1 << bit);
 		}
 		program = candidate_add(candidates);
 		if (program) {
@@ -214,9 +214,9 @@ bool program_shrink(struct program *program, const struct side sides[2],
 		    const struct collect_options *options, struct known *known,
 		    const char *signature)
 {
-	static void (*const steps[])(struct candidates *) = { big_steps, ring_steps, batch_steps,
-							      op_steps };
-	struct candidates candidates = { .from = program, .count = 1 };
+	static void (*const steps[])(struct candidates *) = {big_steps, ring_steps, batch_steps,
+							     op_steps};
+	struct candidates candidates = {.from = program, .count = 1};
 	bool reproduced = false;
 	size_t step = 0;
 	int found;

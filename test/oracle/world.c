@@ -23,20 +23,20 @@
 #include <unistd.h>
 
 #define FIRST_OBJECT_FD 600
-#define CLOSED_FD 990
-#define PAGE 4096
+#define CLOSED_FD       990
+#define PAGE            4096
 
 static const struct {
 	const char *name;
 	int flags;
 	size_t size;
 } files[] = {
-	[OBJ_FILE_RW] = { "f0", O_RDWR, 10000 },
-	[OBJ_FILE_RO] = { "f1", O_RDONLY, 40000 },
-	[OBJ_FILE_WO] = { "f2", O_WRONLY, 100 },
-	[OBJ_FILE_APPEND] = { "f3", O_RDWR | O_APPEND, 4096 },
-	[OBJ_FILE_DIRECT] = { "f4", O_RDWR | O_DIRECT, 32768 },
-	[OBJ_FILE_EMPTY] = { "f5", O_RDWR, 0 },
+	[OBJ_FILE_RW] = {"f0", O_RDWR, 10000},
+	[OBJ_FILE_RO] = {"f1", O_RDONLY, 40000},
+	[OBJ_FILE_WO] = {"f2", O_WRONLY, 100},
+	[OBJ_FILE_APPEND] = {"f3", O_RDWR | O_APPEND, 4096},
+	[OBJ_FILE_DIRECT] = {"f4", O_RDWR | O_DIRECT, 32768},
+	[OBJ_FILE_EMPTY] = {"f5", O_RDWR, 0},
 };
 
 int memory_open(struct memory *memory)
@@ -196,10 +196,10 @@ static int listen_unix(struct world *world)
 
 static int pair_tcp(struct world *world)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in in = {.sin_family = AF_INET};
 	socklen_t len = sizeof(in);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fds[2] = { -1, -1 };
+	int fds[2] = {-1, -1};
 	int one = 1, ret = -EIO;
 
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -246,23 +246,23 @@ static int object_open(struct world *world, int object)
 		return single_raise(world, object, open("f0", O_PATH | O_CLOEXEC));
 	case OBJ_PIPE_R:
 	case OBJ_PIPE_W:
-		return pipe2(fds, O_CLOEXEC) ? -errno :
-					       pair_raise(world, OBJ_PIPE_R, OBJ_PIPE_W, fds);
+		return pipe2(fds, O_CLOEXEC) ? -errno
+					     : pair_raise(world, OBJ_PIPE_R, OBJ_PIPE_W, fds);
 	case OBJ_NBPIPE_R:
 	case OBJ_NBPIPE_W:
-		return pipe2(fds, O_CLOEXEC | O_NONBLOCK) ?
-			       -errno :
-			       pair_raise(world, OBJ_NBPIPE_R, OBJ_NBPIPE_W, fds);
+		return pipe2(fds, O_CLOEXEC | O_NONBLOCK)
+			       ? -errno
+			       : pair_raise(world, OBJ_NBPIPE_R, OBJ_NBPIPE_W, fds);
 	case OBJ_UNIX_A:
 	case OBJ_UNIX_B:
-		return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) ?
-			       -errno :
-			       pair_raise(world, OBJ_UNIX_A, OBJ_UNIX_B, fds);
+		return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)
+			       ? -errno
+			       : pair_raise(world, OBJ_UNIX_A, OBJ_UNIX_B, fds);
 	case OBJ_DGRAM_A:
 	case OBJ_DGRAM_B:
-		return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) ?
-			       -errno :
-			       pair_raise(world, OBJ_DGRAM_A, OBJ_DGRAM_B, fds);
+		return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds)
+			       ? -errno
+			       : pair_raise(world, OBJ_DGRAM_A, OBJ_DGRAM_B, fds);
 	case OBJ_TCP_A:
 	case OBJ_TCP_B:
 		return pair_tcp(world);
@@ -314,7 +314,7 @@ static void mark_used(const struct program *program, bool used[256])
 
 int world_open(struct world *world, const struct program *program, const char *scratch)
 {
-	bool used[256] = { false };
+	bool used[256] = {false};
 	int ret;
 
 	memset(world, 0, sizeof(*world));
@@ -381,8 +381,8 @@ static void tree_walk(int dir, const char *prefix, FILE *out)
 	closedir(stream);
 	qsort(names, (size_t)count, sizeof(names[0]), name_compare);
 	for (int i = 0; i < count; i++) {
-		bool is_dir = !fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) &&
-			      S_ISDIR(st.st_mode);
+		bool is_dir =
+			!fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
 
 		if (out)
 			file_print(dir, prefix, names[i], out);
@@ -414,9 +414,9 @@ static void stream_print(const struct world *world, int object, FILE *out)
 
 void world_print(struct world *world, FILE *out)
 {
-	static const uint8_t readable[] = { OBJ_PIPE_R,	 OBJ_NBPIPE_R, OBJ_UNIX_A, OBJ_UNIX_B,
-					    OBJ_DGRAM_A, OBJ_DGRAM_B,  OBJ_TCP_A,  OBJ_TCP_B,
-					    OBJ_EVENT,	 OBJ_EVENT_SEM };
+	static const uint8_t readable[] = {OBJ_PIPE_R,  OBJ_NBPIPE_R, OBJ_UNIX_A, OBJ_UNIX_B,
+					   OBJ_DGRAM_A, OBJ_DGRAM_B,  OBJ_TCP_A,  OBJ_TCP_B,
+					   OBJ_EVENT,   OBJ_EVENT_SEM};
 
 	for (size_t i = 0; i < sizeof(readable); i++)
 		stream_print(world, readable[i], out);

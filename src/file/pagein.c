@@ -14,7 +14,6 @@
  *              cannot hear a page unlock, so one thread listens for all
  * Not here:    the first RWF_NOWAIT try and what done() leads to (op/rw.c)
  */
-#define _GNU_SOURCE
 #include "file/pagein.h"
 
 #include <fcntl.h>

@@ -15,7 +15,6 @@
  * The kernel:  io-wq has TIF_NOTIFY_SIGNAL, an interrupt that is no signal
  * Not here:    whose work is interrupted (request/punt.c)
  */
-#define _GNU_SOURCE
 #include "host/interrupt.h"
 
 #include <signal.h>

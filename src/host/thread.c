@@ -6,7 +6,6 @@
  *
  * Not here: what the threads do, and when they end (file/pagein.c, request/punt.c).
  */
-#define _GNU_SOURCE
 #include "host/thread.h"
 
 #include <pthread.h>

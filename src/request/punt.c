@@ -14,7 +14,6 @@
  * The kernel:  io-wq: there the pool is a task's, here the process's; its hashed work is our lanes
  * Not here:    which operations come here, and what done() leads to (op/, request/)
  */
-#define _GNU_SOURCE
 #include "request/punt.h"
 
 #include "base/lock.h"
@@ -54,6 +53,7 @@ struct punt_worker {
 	struct punt_work *work;	    /* (lock) what it runs */
 	struct interrupt interrupt; /* see interrupt.h */
 	u32 is_woken;		    /* (a) it sleeps on this; set under the lock with the worker unlinked */
+	bool is_retired;	    /* (lock) it is to end, and is counted no more */
 };
 
 #define CLASS_INIT(which, most)                                                                    \
@@ -115,17 +115,21 @@ static int worker_add_locked(struct punt_class *class)
 	return 0;
 }
 
+/* Unlinks a sleeping worker and wakes it; it comes to the lock. */
+static void worker_wake_locked(struct punt_worker *worker)
+{
+	list_del(&worker->node);
+	store_release(&worker->is_woken, 1);
+	futex_wake(&worker->is_woken, 1);
+}
+
 /* Queues the work and sees to it that somebody takes it. 0, or -errno and it is not queued. */
 static int enqueue_locked(struct punt_work *work)
 {
 	struct punt_class *class = class_of(work);
 
 	if (!list_is_empty(&class->idle)) {
-		struct punt_worker *worker = list_first(&class->idle, struct punt_worker, node);
-
-		list_del(&worker->node);
-		store_release(&worker->is_woken, 1);
-		futex_wake(&worker->is_woken, 1);
+		worker_wake_locked(list_first(&class->idle, struct punt_worker, node));
 	} else {
 		int err = worker_add_locked(class);
 
@@ -271,7 +275,7 @@ static void *worker_main(void *argument)
 	list_init(&self.node);
 	worker_of_thread = &self;
 	lock_acquire(&pool.lock);
-	for (;;) {
+	while (!self.is_retired) {
 		if (!list_is_empty(&class->queue)) {
 			worker_run_locked(&self);
 			/* Not before: one that was woken is counted on to take the work. */
@@ -281,8 +285,10 @@ static void *worker_main(void *argument)
 			break;
 		}
 	}
-	class->workers--;
-	pool.workers--;
+	if (!self.is_retired) {
+		class->workers--;
+		pool.workers--;
+	}
 	lock_release(&pool.lock);
 	interrupt_close(&self.interrupt);
 	worker_of_thread = NULL;
@@ -301,6 +307,19 @@ static void class_grow_locked(struct punt_class *class)
 	}
 }
 
+/* The limit was lowered: sleepers go at once, those that work when they have finished. */
+static void class_shrink_locked(struct punt_class *class)
+{
+	while (class->workers > class->limit && !list_is_empty(&class->idle)) {
+		struct punt_worker *worker = list_last(&class->idle, struct punt_worker, node);
+
+		worker->is_retired = true;
+		class->workers--;
+		pool.workers--;
+		worker_wake_locked(worker);
+	}
+}
+
 void punt_limits(const u32 limits[2], u32 old[2])
 {
 	lock_acquire(&pool.lock);
@@ -311,6 +330,7 @@ void punt_limits(const u32 limits[2], u32 old[2])
 		pool.classes[i].limit = limits[i];
 		pool.is_limit_set = true;
 		class_grow_locked(&pool.classes[i]);
+		class_shrink_locked(&pool.classes[i]);
 	}
 	lock_release(&pool.lock);
 }

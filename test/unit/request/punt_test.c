@@ -1,0 +1,585 @@
+/*
+ * punt_test.c - the punt pool
+ *
+ * Work waits at gates (pipes, futex words) that the test opens, so what runs
+ * when is decided by the test and not by the scheduler.
+ */
+#include "request/punt.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/atomic.h"
+#include "host/clock.h"
+#include "host/futex.h"
+#include "host/sigaction.h"
+#include "observe/stats.h"
+#include "unit.h"
+
+struct job {
+	struct punt_work work;
+	u32 gate;   /* (a) run() waits here until it is 1 */
+	u32 began;  /* (a) */
+	u32 done;   /* (a) */
+	int ends[2];
+	long result;
+	u64 mask;
+	struct job **order; /* where run() writes down who came next */
+};
+
+static u32 order_count; /* (a) */
+static u32 running, running_peak; /* (a) */
+
+static void job_done(struct punt_work *work)
+{
+	struct job *job = container_of(work, struct job, work);
+
+	add_full(&job->done, 1);
+}
+
+static void wait_at_gate(struct punt_work *work)
+{
+	struct job *job = container_of(work, struct job, work);
+	u32 now = add_full(&running, 1) + 1, peak = load_relaxed(&running_peak);
+
+	while (now > peak && !compare_exchange(&running_peak, &peak, now))
+		;
+	if (job->order)
+		job->order[add_full(&order_count, 1)] = job;
+	store_release(&job->began, 1);
+	while (!load_acquire(&job->gate))
+		futex_wait(&job->gate, 0, FUTEX_FOREVER);
+	sub_full(&running, 1);
+}
+
+static void read_pipe(struct punt_work *work)
+{
+	struct job *job = container_of(work, struct job, work);
+	char byte;
+
+	store_release(&job->began, 1);
+	job->result = punt_call(SYS_read, job->ends[0], &byte, 1);
+}
+
+static void read_mask(struct punt_work *work)
+{
+	struct job *job = container_of(work, struct job, work);
+
+	job->result = sigmask_set(SIG_BLOCK, NULL, &job->mask);
+}
+
+static void job_init(struct job *job, void (*run)(struct punt_work *), u64 key)
+{
+	*job = (struct job){.ends = {-1, -1}};
+	punt_work_init(&job->work, run, job_done, key);
+}
+
+static void job_queue(struct job *job, bool is_bounded)
+{
+	assert_int_equal(punt_queue(&job->work, is_bounded), 0);
+}
+
+static void job_open(struct job *job)
+{
+	store_release(&job->gate, 1);
+	futex_wake(&job->gate, FUTEX_ALL);
+}
+
+static void job_wait(struct job *job)
+{
+	unit_wait_until(load_acquire(&job->done));
+	assert_int_equal(job->done, 1);
+}
+
+static void set_limits(u32 bounded, u32 unbounded)
+{
+	u32 old[2];
+
+	punt_limits((const u32[2]){bounded, unbounded}, old);
+}
+
+static void works_of_one_key_run_one_at_a_time_in_order(void **state)
+{
+	enum { JOBS = 20 };
+	static struct job jobs[JOBS], *order[JOBS];
+
+	(void)state;
+	set_limits(4, 4);
+	order_count = 0;
+	store_relaxed(&running_peak, 0);
+	for (int i = 0; i < JOBS; i++) {
+		job_init(&jobs[i], wait_at_gate, 42);
+		jobs[i].order = order;
+		job_queue(&jobs[i], true);
+	}
+	unit_wait_until(load_acquire(&jobs[0].began));
+	for (int i = 1; i < JOBS; i++)
+		assert_int_equal(jobs[i].work.state, PUNT_HELD);
+	for (int i = 0; i < JOBS; i++)
+		job_open(&jobs[i]);
+	for (int i = 0; i < JOBS; i++) {
+		job_wait(&jobs[i]);
+		assert_ptr_equal(order[i], &jobs[i]);
+	}
+	assert_int_equal(load_relaxed(&running_peak), 1);
+}
+
+static void works_of_other_keys_do_not_wait_for_a_blocked_one(void **state)
+{
+	struct job blocked, other, free_of_keys;
+
+	(void)state;
+	set_limits(4, 4);
+	job_init(&blocked, wait_at_gate, 1);
+	job_init(&other, wait_at_gate, 2);
+	job_init(&free_of_keys, wait_at_gate, 0);
+	job_queue(&blocked, true);
+	job_queue(&other, true);
+	job_queue(&free_of_keys, true);
+	job_open(&other);
+	job_open(&free_of_keys);
+	job_wait(&other);
+	job_wait(&free_of_keys);
+	assert_int_equal(load_acquire(&blocked.done), 0);
+	job_open(&blocked);
+	job_wait(&blocked);
+}
+
+static void the_limit_is_respected_and_every_work_runs(void **state)
+{
+	enum { JOBS = 12 };
+	static struct job jobs[JOBS];
+
+	(void)state;
+	set_limits(3, 4);
+	store_relaxed(&running_peak, 0);
+	for (int i = 0; i < JOBS; i++) {
+		job_init(&jobs[i], wait_at_gate, 0);
+		job_queue(&jobs[i], true);
+	}
+	unit_wait_until(load_acquire(&running) == 3);
+	for (int i = 0; i < JOBS; i++)
+		job_open(&jobs[i]);
+	for (int i = 0; i < JOBS; i++)
+		job_wait(&jobs[i]);
+	assert_int_equal(load_relaxed(&running_peak), 3);
+}
+
+static void a_raised_limit_starts_what_has_waited_for_it(void **state)
+{
+	struct job first, second;
+
+	(void)state;
+	set_limits(1, 1);
+	job_init(&first, wait_at_gate, 0);
+	job_init(&second, wait_at_gate, 0);
+	job_queue(&first, false);
+	unit_wait_until(load_acquire(&first.began));
+	job_queue(&second, false);
+	assert_int_equal(second.work.state, PUNT_QUEUED);
+	set_limits(0, 2);
+	unit_wait_until(load_acquire(&second.began));
+	job_open(&second);
+	job_wait(&second);
+	job_open(&first);
+	job_wait(&first);
+}
+
+static void unbounded_work_that_blocks_for_ever_does_not_starve_bounded_work(void **state)
+{
+	struct job blocked, behind, bounded;
+
+	(void)state;
+	set_limits(1, 1);
+	job_init(&blocked, wait_at_gate, 0);
+	job_init(&behind, wait_at_gate, 0);
+	job_init(&bounded, wait_at_gate, 0);
+	job_queue(&blocked, false);
+	job_queue(&behind, false);
+	job_queue(&bounded, true);
+	job_open(&bounded);
+	job_wait(&bounded);
+	assert_int_equal(load_acquire(&behind.done), 0);
+	job_open(&blocked);
+	job_open(&behind);
+	job_wait(&blocked);
+	job_wait(&behind);
+}
+
+static void queued_and_held_works_can_be_cancelled_and_a_running_one_cannot(void **state)
+{
+	struct job first, held, next, queued;
+
+	(void)state;
+	set_limits(1, 1);
+	job_init(&first, wait_at_gate, 7);
+	job_init(&held, wait_at_gate, 7);
+	job_init(&next, wait_at_gate, 7);
+	job_init(&queued, wait_at_gate, 8);
+	job_queue(&first, true);
+	job_queue(&held, true);
+	job_queue(&next, true);
+	job_queue(&queued, true);
+	unit_wait_until(load_acquire(&first.began));
+	assert_false(punt_cancel(&first.work));
+	assert_true(punt_cancel(&held.work));
+	assert_false(punt_cancel(&held.work));
+	assert_true(punt_cancel(&queued.work));
+	job_open(&first);
+	job_open(&next);
+	job_wait(&first);
+	job_wait(&next);
+	assert_false(punt_cancel(&first.work));
+	assert_int_equal(held.done + queued.done + held.began + queued.began, 0);
+}
+
+static void cancelling_the_first_of_a_key_lets_the_next_one_run(void **state)
+{
+	struct job busy, first, second;
+
+	(void)state;
+	set_limits(1, 1);
+	job_init(&busy, wait_at_gate, 0);
+	job_init(&first, wait_at_gate, 9);
+	job_init(&second, wait_at_gate, 9);
+	job_queue(&busy, true);
+	unit_wait_until(load_acquire(&busy.began));
+	job_queue(&first, true);
+	job_queue(&second, true);
+	assert_int_equal(second.work.state, PUNT_HELD);
+	assert_true(punt_cancel(&first.work));
+	assert_int_equal(second.work.state, PUNT_QUEUED);
+	job_open(&second);
+	job_open(&busy);
+	job_wait(&second);
+	job_wait(&busy);
+}
+
+/*
+ * The interrupt comes at every possible moment of the work: before its call,
+ * on the way into it, inside it. None is lost, and none hits the work after it
+ * on the same worker.
+ */
+static void an_interrupt_always_ends_its_work_and_never_another(void **state)
+{
+	enum { ROUNDS = UNIT_IS_SANITIZED ? 500 : 5000 };
+	struct job interrupted, undisturbed;
+	int ends[2], quiet[2];
+	u64 random = 3;
+
+	(void)state;
+	set_limits(1, 1);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(pipe(quiet), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		job_init(&interrupted, read_pipe, 0);
+		job_init(&undisturbed, read_pipe, 0);
+		memcpy(interrupted.ends, ends, sizeof(ends));
+		memcpy(undisturbed.ends, quiet, sizeof(quiet));
+		job_queue(&interrupted, false);
+		job_queue(&undisturbed, false);
+		for (u64 spin = unit_random(&random) % 2000; spin > 0; spin--)
+			cpu_relax();
+		/* False as long as it is still queued. */
+		unit_wait_until(punt_interrupt(&interrupted.work));
+		job_wait(&interrupted);
+		assert_int_equal(interrupted.result, -EINTR);
+		assert_int_equal(write(quiet[1], "x", 1), 1);
+		job_wait(&undisturbed);
+		assert_int_equal(undisturbed.result, 1);
+	}
+	for (int i = 0; i < 2; i++) {
+		close(ends[i]);
+		close(quiet[i]);
+	}
+}
+
+static void call_twice(struct punt_work *work)
+{
+	struct job *job = container_of(work, struct job, work);
+	char byte;
+
+	store_release(&job->began, 1);
+	job->result = punt_call(SYS_read, job->ends[0], &byte, 1);
+	if (job->result == -EINTR && punt_is_interrupted())
+		job->result = punt_call(SYS_getppid, 0);
+}
+
+static void after_an_interrupt_later_calls_of_the_work_fail_too(void **state)
+{
+	struct job job;
+
+	(void)state;
+	job_init(&job, call_twice, 0);
+	assert_int_equal(pipe(job.ends), 0);
+	assert_false(punt_interrupt(&job.work));
+	job_queue(&job, false);
+	unit_wait_until(punt_interrupt(&job.work));
+	job_wait(&job);
+	assert_int_equal(job.result, -EINTR);
+	assert_false(punt_interrupt(&job.work));
+	close(job.ends[0]);
+	close(job.ends[1]);
+}
+
+static void a_call_outside_the_pool_is_an_ordinary_call(void **state)
+{
+	(void)state;
+	assert_int_equal(punt_call(SYS_getpid, 0), getpid());
+	assert_int_equal(punt_call(SYS_close, -1), -EBADF);
+	assert_false(punt_is_interrupted());
+}
+
+static void workers_block_the_programs_signals_but_not_faults_and_the_c_librarys(void **state)
+{
+	static const int blocked[] = {SIGINT, SIGTERM, SIGALRM, SIGUSR1, SIGCHLD, SIGIO};
+	static const int open[] = {SIGSEGV, SIGBUS, SIGSYS, 32, 33};
+	struct job job;
+
+	(void)state;
+	job_init(&job, read_mask, 0);
+	job_queue(&job, true);
+	job_wait(&job);
+	assert_int_equal(job.result, 0);
+	for (int i = 0; i < (int)ARRAY_SIZE(blocked); i++)
+		assert_true(job.mask & SIGNAL_BIT(blocked[i]));
+	for (int i = 0; i < (int)ARRAY_SIZE(open); i++)
+		assert_false(job.mask & SIGNAL_BIT(open[i]));
+}
+
+/* The realtime signal that the running worker has open: it is the pool's. */
+static int signal_of_pool(void)
+{
+	struct job job;
+
+	job_init(&job, read_mask, 0);
+	job_queue(&job, true);
+	job_wait(&job);
+	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++)
+		if (!(job.mask & SIGNAL_BIT(signal)))
+			return signal;
+	return 0;
+}
+
+static void the_programs_own_signal_of_that_number_reaches_the_program(void **state)
+{
+	struct timespec long_enough = {.tv_sec = UNIT_SECONDS};
+	int number = signal_of_pool();
+	union sigval value = {.sival_int = 77};
+	sigset_t set, old;
+	siginfo_t info;
+	struct job job;
+
+	(void)state;
+	assert_true(number != 0);
+	/* A worker sits in a call with the signal open; the program has it blocked and asks for it. */
+	job_init(&job, read_pipe, 0);
+	assert_int_equal(pipe(job.ends), 0);
+	job_queue(&job, false);
+	unit_wait_until(load_acquire(&job.began));
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	assert_int_equal(sigqueue(getpid(), number, value), 0);
+	assert_int_equal(sigtimedwait(&set, &info, &long_enough), number);
+	assert_int_equal(info.si_value.sival_int, 77);
+	assert_int_equal(info.si_pid, getpid());
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+
+	assert_int_equal(write(job.ends[1], "x", 1), 1);
+	job_wait(&job);
+	close(job.ends[0]);
+	close(job.ends[1]);
+	/* And the pool can interrupt as before. */
+	after_an_interrupt_later_calls_of_the_work_fail_too(state);
+}
+
+static int die_of_the_signal(void)
+{
+	raise(signal_of_pool());
+	return 1;
+}
+
+static int die_in_child(void)
+{
+	punt_fork_child();
+	return die_of_the_signal();
+}
+
+static void the_default_action_of_that_number_stays_what_it_was(void **state)
+{
+	(void)state;
+	if (UNIT_IS_SANITIZED)
+		skip(); /* a forked child of a threaded process makes no threads under ThreadSanitizer */
+	assert_int_equal(unit_in_child(die_in_child), 256 + SIGRTMAX - 5);
+}
+
+static u32 programs_handler_ran;
+
+static void programs_handler(int signal)
+{
+	(void)signal;
+	store_relaxed(&programs_handler_ran, 1);
+}
+
+static void a_number_that_the_program_takes_later_is_left_to_it(void **state)
+{
+	struct sigaction action = {.sa_handler = programs_handler}, old;
+	int number = signal_of_pool();
+	struct job job;
+
+	(void)state;
+	set_limits(1, 1);
+	job_init(&job, read_pipe, 0);
+	assert_int_equal(pipe(job.ends), 0);
+	job_queue(&job, false);
+	unit_wait_until(load_acquire(&job.began));
+	assert_int_equal(sigaction(number, &action, &old), 0);
+	assert_true(punt_interrupt(&job.work)); /* has nothing to be sent: the call goes on */
+	assert_int_equal(write(job.ends[1], "x", 1), 1);
+	job_wait(&job);
+	close(job.ends[0]);
+	close(job.ends[1]);
+	/* The next work on that worker has another number. */
+	after_an_interrupt_later_calls_of_the_work_fail_too(state);
+	assert_int_not_equal(signal_of_pool(), number);
+	assert_int_equal(load_relaxed(&programs_handler_ran), 0);
+	assert_int_equal(sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL), 0);
+}
+
+static void workers_end_when_idle_and_come_back(void **state)
+{
+	struct job job;
+
+	(void)state;
+	punt_set_idle(NS_PER_MS);
+	/* A worker that fell asleep for long before: work makes it fall asleep anew. */
+	for (int class = 0; class < 2; class++) {
+		set_limits(1, 1);
+		job_init(&job, read_mask, 0);
+		job_queue(&job, class == 0);
+		job_wait(&job);
+	}
+	unit_wait_until(unit_threads_named("ringside/punt") == 0);
+	job_init(&job, read_mask, 0);
+	job_queue(&job, true);
+	job_wait(&job);
+	unit_wait_until(unit_threads_named("ringside/punt") == 0);
+}
+
+static void limits_are_given_back_and_zero_changes_nothing(void **state)
+{
+	u32 old[2];
+
+	(void)state;
+	set_limits(5, 6);
+	punt_limits((const u32[2]){0, 0}, old);
+	assert_int_equal(old[0], 5);
+	assert_int_equal(old[1], 6);
+	punt_ring_created(4096); /* the program has said what it wants */
+	punt_limits((const u32[2]){0, 9}, old);
+	assert_int_equal(old[0], 5);
+	punt_limits((const u32[2]){0, 0}, old);
+	assert_int_equal(old[1], 9);
+}
+
+static void the_default_limit_is_the_largest_rings(void **state)
+{
+	u32 old[2];
+	u32 cpus = (u32)sysconf(_SC_NPROCESSORS_ONLN);
+
+	(void)state;
+	punt_ring_created(3);
+	punt_ring_created(2);
+	punt_limits((const u32[2]){0, 0}, old);
+	assert_int_equal(old[0], 3);
+	punt_ring_created(32768);
+	punt_limits((const u32[2]){0, 0}, old);
+	assert_int_equal(old[0], 4 * cpus);
+}
+
+static int work_in_child(void)
+{
+	struct job job;
+
+	punt_fork_child();
+	job_init(&job, read_mask, 5);
+	if (punt_queue(&job.work, true))
+		return 1;
+	unit_wait_until(load_acquire(&job.done));
+	return 0;
+}
+
+static void a_forked_child_has_a_pool_of_its_own(void **state)
+{
+	struct job blocked, held;
+
+	(void)state;
+	set_limits(1, 1);
+	job_init(&blocked, wait_at_gate, 5);
+	job_init(&held, wait_at_gate, 5);
+	job_queue(&blocked, true);
+	job_queue(&held, true);
+	unit_wait_until(load_acquire(&blocked.began));
+	assert_int_equal(unit_in_child(work_in_child), 0);
+	job_open(&blocked);
+	job_open(&held);
+	job_wait(&blocked);
+	job_wait(&held);
+}
+
+static int queue_without_threads(void)
+{
+	struct job job;
+
+	punt_fork_child();
+	job_init(&job, read_mask, 6);
+	unit_forbid_threads();
+	if (punt_queue(&job.work, true) != -EAGAIN || job.work.state != PUNT_IDLE)
+		return 1;
+	return punt_cancel(&job.work) ? 2 : 0;
+}
+
+static void without_a_thread_the_caller_keeps_the_work(void **state)
+{
+	(void)state;
+	if (UNIT_IS_SANITIZED)
+		skip(); /* the sanitizer makes threads itself */
+	assert_int_equal(unit_in_child(queue_without_threads), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	stats_init(-1, false);
+	return 0;
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(the_default_limit_is_the_largest_rings),
+	cmocka_unit_test(works_of_one_key_run_one_at_a_time_in_order),
+	cmocka_unit_test(works_of_other_keys_do_not_wait_for_a_blocked_one),
+	cmocka_unit_test(the_limit_is_respected_and_every_work_runs),
+	cmocka_unit_test(a_raised_limit_starts_what_has_waited_for_it),
+	cmocka_unit_test(unbounded_work_that_blocks_for_ever_does_not_starve_bounded_work),
+	cmocka_unit_test(queued_and_held_works_can_be_cancelled_and_a_running_one_cannot),
+	cmocka_unit_test(cancelling_the_first_of_a_key_lets_the_next_one_run),
+	cmocka_unit_test(an_interrupt_always_ends_its_work_and_never_another),
+	cmocka_unit_test(after_an_interrupt_later_calls_of_the_work_fail_too),
+	cmocka_unit_test(a_call_outside_the_pool_is_an_ordinary_call),
+	cmocka_unit_test(workers_block_the_programs_signals_but_not_faults_and_the_c_librarys),
+	cmocka_unit_test(the_programs_own_signal_of_that_number_reaches_the_program),
+	cmocka_unit_test(the_default_action_of_that_number_stays_what_it_was),
+	cmocka_unit_test(a_number_that_the_program_takes_later_is_left_to_it),
+	cmocka_unit_test(workers_end_when_idle_and_come_back),
+	cmocka_unit_test(limits_are_given_back_and_zero_changes_nothing),
+	cmocka_unit_test(a_forked_child_has_a_pool_of_its_own),
+	cmocka_unit_test(without_a_thread_the_caller_keeps_the_work),
+};
+
+int main(void)
+{
+	alarm(UNIT_SECONDS);
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

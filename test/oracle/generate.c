@@ -275,7 +275,8 @@ static void batch_draw(struct generator *g, int most)
 		g->chain++;
 		return;
 	}
-	if (!waiting_count(g) && !calm && g->room > 7 && !(g->batch && batch[-1].leave) &&
+	if (!waiting_count(g) && !calm && g->room > 7 &&
+	    !(g->program->setup_flags & IORING_SETUP_SQPOLL) && !(g->batch && batch[-1].leave) &&
 	    draw_percent(g, 6)) {
 		count_batch_draw(g);
 		return;

@@ -520,12 +520,21 @@ static bool cancel_draw(struct generator *g)
 		waiting_finish(g, w);
 		return true;
 	}
+	/* A cancel of anything finds what a worker runs at the moment: only the first does not. */
+	if (pick >= 75 && g->program->nops &&
+	    g->program->ops[g->program->nops - 1].batch == g->batch)
+		return false;
 	op = op_add(g, IORING_OP_ASYNC_CANCEL);
 	if (pick < 75 && w->object < OBJ_COUNT) {
 		op_set_fd(op, w->object);
 		op->sqe.cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
 		if (cancel_many(g, w->object, -1))
 			return true;
+	} else if (pick < 75) {
+		op->addr.v = op_user_data(w->op);
+		touch(g, w);
+		waiting_finish(g, w);
+		return true;
 	} else if (pick < 90) {
 		op->sqe.cancel_flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
 		if (cancel_many(g, OBJ_COUNT, -1))

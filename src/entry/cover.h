@@ -22,12 +22,16 @@ struct cover {
 	bool has_capabilities; /* carries file capabilities */
 	bool has_liburing;     /* needs liburing.so: our symbols answer in its place */
 	bool has_syscall;      /* imports libc's syscall(): ours answers in its place */
-	bool has_inline;       /* contains `mov $nr, %eax; syscall` (or the like) with our numbers: the trap */
+	bool has_inline;       /* its code loads one of our numbers and makes a system call: the trap */
 	char path[COVER_PATH]; /* of the file that was looked at (the interpreter of a script) */
 };
 
-/* 0, or -errno if the file cannot be read. `look_inline` reads all the code (milliseconds per 10 MB). */
-int cover_examine(const char *path, bool look_inline, struct cover *out);
+/*
+ * 0, or -errno if the file cannot be read. `look_inside` also fills has_liburing,
+ * has_syscall and has_inline: it reads the symbols and all the code
+ * (milliseconds for 10 MB).
+ */
+int cover_examine(const char *path, bool look_inside, struct cover *out);
 
 /* Why a program that looks like this cannot be covered, as the end of a sentence ("it is statically
  * linked"), or NULL if it can be. */

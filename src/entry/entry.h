@@ -1,14 +1,13 @@
 /*
  * entry.h - what the files of entry/ share
  *
- * A call comes in by one of three ways and all of them end in entry_setup(),
- * entry_enter() and entry_register():
+ * A call comes in by one of three ways, and route.h says who answers it:
  *
  *	liburing.c         our symbols in place of liburing's
  *	libc.c, calls.c    libc's functions, and syscall()
  *	trap.c             inline assembly, by SIGSYS
  *
- * Not here: options.h (what the user wants), cover.h (whether a program can be covered).
+ * Not here: options.h (what the user wants), cover.h (whether a program can be covered), signals.h.
  */
 #ifndef RS_ENTRY_ENTRY_H
 #define RS_ENTRY_ENTRY_H
@@ -20,23 +19,18 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "base/abi.h"
 #include "base/types.h"
-
-/* Whether ringside answers; if not, every call goes on to the kernel. (a) false until init.c says so. */
-extern bool entry_is_active;
-
-/* io_uring_setup(), io_uring_enter(), io_uring_register() for this process: value or -errno. */
-long entry_setup(u32 entries, struct io_uring_params *params);
-long entry_enter(u32 fd, u32 to_submit, u32 min_complete, u32 flags, const void *arg, size_t size);
-long entry_register(u32 fd, u32 opcode, void *arg, u32 nr_args);
+#include "entry/route.h"
 
 /*
- * Puts ringside behind the rings of this process. Without preload this is what
- * rs_attach() does. 0 (also when it was active before), -EINVAL for wrong options
- * in the environment, or -errno.
+ * init.c: starts everything and puts ringside behind the rings of this process,
+ * as ROUTE_USER or ROUTE_MIXED. The options must have been read. 0, also when it
+ * was started before, or -errno.
  */
-int entry_activate(void);
+int entry_activate(enum route route);
+
+/* Whether the kernel's own io_uring works here: 0 or -errno; -ENOSYS if only ours can be reached. */
+int entry_probe_kernel(void);
 
 /*
  * A value or -errno of the kernel's in libc's clothes: -1 and errno. The two
@@ -49,6 +43,9 @@ static inline long libc_result(long ret)
 	errno = (int)-ret;
 	return -1;
 }
+
+/* The process is about to end by its own will. */
+void entry_process_exit(void);
 
 /* fork.c */
 
@@ -70,12 +67,15 @@ void process_check_fork(void);
 /* Remembers how this process was preloaded, so that programs it executes can be too. */
 void exec_init(void);
 
+/* Whether LD_PRELOAD brought us here (and not a program that linked us). */
+bool exec_is_preloaded(void);
+
 /* Warns, once a process, if `path` cannot be covered. */
 void exec_warn(const char *path);
 
 /* trap.c */
 
-/* The SIGSYS handler; see signals.h for what "chained" means. */
+/* The SIGSYS handler. */
 void trap_signal(int sig, siginfo_t *info, void *context);
 
 /* Makes a call that our filter would trap: whether it was. */

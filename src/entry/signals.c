@@ -269,6 +269,17 @@ static long action_of_ours(int sig, const struct kernel_sigaction *action, struc
 	return err;
 }
 
+u64 signals_left_out(int sig)
+{
+	return load_relaxed(&actions[sig].mask);
+}
+
+void signals_leave_out(int sig, u64 bits)
+{
+	if (load_relaxed(&actions[sig].mask) != bits && !process_is_borrowed())
+		store_relaxed(&actions[sig].mask, bits);
+}
+
 static long action_of_other(int sig, const struct kernel_sigaction *action, struct kernel_sigaction *old)
 {
 	struct kernel_sigaction stripped;

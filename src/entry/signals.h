@@ -26,6 +26,10 @@ void signals_chain(int sig, siginfo_t *info, void *context);
 long signals_action(int sig, const struct kernel_sigaction *action, struct kernel_sigaction *old);
 long signals_mask(int how, const u64 *set, u64 *old);
 
+/* Of another signal's sa_mask: our bits, which the kernel was not given. */
+u64 signals_left_out(int sig);
+void signals_leave_out(int sig, u64 bits);
+
 /* Signals held back because the program blocks them: to be added to sigpending()'s. */
 u64 signals_held(void);
 

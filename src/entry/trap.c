@@ -11,16 +11,16 @@
  * Locks:       none held; the call takes its own. It may block, and a handler of the program may run meanwhile
  * Not here:    the filter (host/filter.c), the program's view of SIGSYS (signals.c)
  */
+#include "entry/entry.h"
+
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "base/atomic.h"
-#include "entry/entry.h"
+#include "entry/route.h"
 #include "entry/signals.h"
 #include "host/filter.h"
 #include "host/gate.h"
 #include "observe/stats.h"
-#include "syscall/descriptor.h"
 
 struct registers {
 	long nr;
@@ -85,12 +85,12 @@ static long trapped_call(const struct registers *regs)
 		return -ENOSYS;
 	switch (regs->nr) {
 	case SYS_io_uring_setup:
-		return entry_setup((u32)a[0], (struct io_uring_params *)a[1]);
+		return route_setup((u32)a[0], (struct io_uring_params *)a[1]);
 	case SYS_io_uring_enter:
-		return entry_enter((u32)a[0], (u32)a[1], (u32)a[2], (u32)a[3], (const void *)a[4],
+		return route_enter((u32)a[0], (u32)a[1], (u32)a[2], (u32)a[3], (const void *)a[4],
 				   (size_t)a[5]);
 	case SYS_io_uring_register:
-		return entry_register((u32)a[0], (u32)a[1], (void *)a[2], (u32)a[3]);
+		return route_register((u32)a[0], (u32)a[1], (void *)a[2], (u32)a[3]);
 	case SYS_mmap:
 		return trapped_mmap(a);
 	default:

@@ -24,6 +24,11 @@ static void private_mark(int fd)
 		or_full(&private_bits[fd / 64], 1ull << (fd % 64));
 }
 
+void fd_keep_private(int fd)
+{
+	private_mark(fd);
+}
+
 bool fd_is_private(int fd)
 {
 	if (fd < 0 || fd >= FD_SLOTS)

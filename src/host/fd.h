@@ -21,6 +21,9 @@ int fd_make_private(int fd);
 /* A private duplicate of the program's descriptor `fd`, or -errno. */
 int fd_duplicate_private(int fd);
 
+/* `fd` becomes private where it is, inheritable or not as it was: for one that executed programs share. */
+void fd_keep_private(int fd);
+
 /* Closes a private descriptor. -1 is fine. */
 void fd_close_private(int fd);
 

@@ -1,0 +1,49 @@
+/*
+ * calls.h - the system calls we have something to say about, as the kernel defines them
+ *
+ * Each returns a value or -errno and takes the kernel's structures; libc.c, poll.c
+ * and signal_calls.c dress them as libc's functions, syscall() passes them on
+ * as they are.
+ */
+#ifndef RS_ENTRY_CALLS_H
+#define RS_ENTRY_CALLS_H
+
+#include "base/types.h"
+
+long call_close(int fd);
+long call_close_range(unsigned first, unsigned last, unsigned flags);
+long call_dup(int fd);
+long call_dup2(int from, int to);
+long call_dup3(int from, int to, int flags);
+long call_fcntl(int fd, int command, long argument);
+long call_mmap(void *addr, size_t len, int prot, int flags, int fd, s64 offset);
+long call_epoll_ctl(int epoll, int op, int fd, void *event);
+
+/* What the program may not see: a descriptor of ours. */
+bool call_is_hidden(int fd);
+
+/*
+ * Before close() of fd proper: tells descriptor.h. -EBADF if the program has no such descriptor as far
+ * as it may know, else 0. Also for fclose().
+ */
+long call_closing(int fd);
+
+/* After a successful fcntl(). */
+void call_fcntl_done(int fd, int command, long result);
+
+/*
+ * A call that waits for descriptors or with a signal mask, in the raw form of
+ * syscall(): -ENOSYS if `nr` is none of these.
+ */
+long call_wait(long nr, long a, long b, long c, long d, long e, long f);
+
+/* rt_sigaction(), rt_sigprocmask(), rt_sigpending() with untrusted pointers; -ENOSYS if `nr` is none. */
+long call_signal(long nr, long a, long b, long c, long d);
+
+/* execve() (flags -1) or execveat(), with our own variables kept in the environment. Untrusted pointers. */
+long call_exec(int folder, const char *path, char **argv, char **environment, int flags);
+
+/* Makes syscall() look at numbers. */
+void calls_init(void);
+
+#endif

@@ -3,6 +3,7 @@
  *
  * Entry:  program_find()
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
  * Entry:     cmd_run()
  * Not here:  waiting and signals (supervise.c), whether a program can be covered (entry/cover.c)
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>

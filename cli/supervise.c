@@ -18,6 +18,7 @@
  * Entry:     supervise(), supervise_end_alike()
  * Not here:  what is done between the two (run.c)
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -160,7 +160,7 @@ int options_parse(struct options *o, const char *text, char *error)
 
 int options_from_environment(char *error)
 {
-	struct options fresh = OPTIONS_INIT;
+	struct options fresh = options;
 	int err = options_parse(&fresh, secure_getenv(OPTIONS_VARIABLE), error);
 
 	if (!err)

@@ -57,7 +57,8 @@ extern struct options options;
  */
 int options_parse(struct options *options, const char *text, char *error);
 
-/* Fills the library's options from the environment: 0, or -EINVAL and the reason in `error`. */
+/* Adds those of the environment to the library's options: 0, or -EINVAL, nothing changed and the reason
+ * in `error`. */
 int options_from_environment(char *error);
 
 /* stats_file with each %p replaced by the process id: 0, or -ENAMETOOLONG. */

@@ -142,7 +142,6 @@ int stats_region_create(void)
 		raw_syscall1(SYS_close, fd);
 		return (int)err;
 	}
-	stats_has_latency = true;
 	return (int)fd;
 }
 
@@ -179,20 +178,38 @@ static void region_make_private(void)
 	region_use((void *)addr, (void *)(addr + HEADER_SIZE), false);
 }
 
+static int region_join(int fd)
+{
+	int err = region_check(fd);
+
+	return err ? err : region_map(fd, REGION_SIZE(STATS_BLOCKS));
+}
+
+/* Shared with forked children through the mapping alone. */
+static int region_make_for_family(void)
+{
+	int fd = stats_region_create();
+
+	return fd < 0 ? fd : (int)raw_syscall1(SYS_close, fd);
+}
+
 int stats_init(int shared_fd, bool with_latency)
 {
 	int err = 0;
 
 	stats_has_latency = with_latency;
-	if (shared_fd >= 0) {
-		err = region_check(shared_fd);
-		if (!err)
-			err = region_map(shared_fd, REGION_SIZE(STATS_BLOCKS));
-		if (!err)
-			return 0;
-	}
-	region_make_private();
+	if (shared_fd >= 0)
+		err = region_join(shared_fd);
+	else if (with_latency)
+		err = region_make_for_family();
+	if (err || (shared_fd < 0 && !with_latency))
+		region_make_private();
 	return err;
+}
+
+bool stats_region_is_mine(void)
+{
+	return region && load_relaxed(&region->owners[0]) == process_id();
 }
 
 void stats_after_fork(void)
@@ -368,7 +385,7 @@ void stats_totals(struct stats_totals *totals)
 			totals->ops[op].errors += load_relaxed(&block->ops[op].errors);
 		}
 	}
-	if (region == NULL || !stats_has_latency)
+	if (region == NULL)
 		return;
 	for (u32 op = 0; op < IORING_OP_LAST; op++)
 		if (totals->ops[op].count)

@@ -58,17 +58,21 @@ extern struct stats_block *stats_process; /* this process's own block; atomic ad
 
 /*
  * shared_fd: descriptor of the region made by stats_region_create(), or -1 for
- * private memory. Called once, before the first ring, with no other thread
- * counting. 0, or -errno: then the region is private memory all the same.
- * The descriptor stays open, for the children; the region stays mapped.
+ * memory of this process and, with latencies, its forked children. Called once,
+ * before the first ring, with no other thread counting. 0, or -errno: then the
+ * region is private memory all the same. shared_fd stays open, for programs that
+ * are executed; it is the program's to be kept from (host/fd.h).
  */
 int stats_init(int shared_fd, bool with_latency);
+
+/* Whether this process, and not a parent of it, made the region: so it writes it down. */
+bool stats_region_is_mine(void);
 
 /* The child's first act: a process block of its own. It must not count in or release blocks that its
  * parent's rings claimed: they are the parent's. */
 void stats_after_fork(void);
 
-/* The process ends: others may have its process block. */
+/* The process ends, or is about to execute another program: others may have its process block. */
 void stats_process_exit(void);
 
 /* A block for a ring: never NULL, not zeroed (O2), the shared one when the region is full. Any thread. */

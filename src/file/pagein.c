@@ -149,12 +149,11 @@ void pagein_quiesce(void)
 	u32 number;
 
 	/*
-	 * The waiter makes call_number odd and then reads the descriptor's number; the caller
-	 * stored another number and then we look at call_number; both with a full barrier
-	 * between. So either we see it odd, or it sees the new number.
+	 * Both sides change call_number by an atomic addition, and one of the two comes first. If
+	 * the waiter's does, we see it odd. If ours (of nothing) does, the waiter's acquires what
+	 * the caller stored before, so it uses the new number.
 	 */
-	barrier_full();
-	number = load_acquire(&pagein.call_number);
+	number = add_full(&pagein.call_number, 0);
 	if (number % 2 == 0)
 		return;
 	add_full(&pagein.quiescers, 1);

@@ -410,8 +410,7 @@ static int die_in_child(void)
 static void the_default_action_of_that_number_stays_what_it_was(void **state)
 {
 	(void)state;
-	if (UNIT_IS_SANITIZED)
-		skip(); /* a forked child of a threaded process makes no threads under ThreadSanitizer */
+	unit_skip_under_tsan();
 	assert_int_equal(unit_in_child(die_in_child), 256 + SIGRTMAX - 5);
 }
 
@@ -516,6 +515,7 @@ static void a_forked_child_has_a_pool_of_its_own(void **state)
 	struct job blocked, held;
 
 	(void)state;
+	unit_skip_under_tsan();
 	set_limits(1, 1);
 	job_init(&blocked, wait_at_gate, 5);
 	job_init(&held, wait_at_gate, 5);

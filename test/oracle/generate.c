@@ -147,7 +147,7 @@ static void plain_chain_draw(struct generator *g)
 			g->program->ops[i].due[g->batch] = 0;
 		}
 	}
-	if (!waiting_count(g) && draw_percent(g, 8)) {
+	if (!waiting_count(g) && !g->sqpoll && draw_percent(g, 8)) {
 		g->program->ops[first].sqe.flags |= IOSQE_IO_DRAIN;
 		g->drain_open = true;
 		g->calm = true;
@@ -275,9 +275,8 @@ static void batch_draw(struct generator *g, int most)
 		g->chain++;
 		return;
 	}
-	if (!waiting_count(g) && !calm && g->room > 7 &&
-	    !(g->program->setup_flags & IORING_SETUP_SQPOLL) && !(g->batch && batch[-1].leave) &&
-	    draw_percent(g, 6)) {
+	if (!waiting_count(g) && !calm && g->room > 7 && !g->sqpoll &&
+	    !(g->batch && batch[-1].leave) && draw_percent(g, 6)) {
 		count_batch_draw(g);
 		return;
 	}
@@ -285,7 +284,8 @@ static void batch_draw(struct generator *g, int most)
 		nop_batch_draw(g);
 		return;
 	}
-	if (!waiting_count(g) && !calm && !g->skip_used && g->batch + 1 < g->program->nbatches &&
+	if (!waiting_count(g) && !calm && !g->skip_used && !g->sqpoll &&
+	    g->batch + 1 < g->program->nbatches &&
 	    g->program->batches[g->batch + 1].before.kind == ACTION_NONE && draw_percent(g, 5) &&
 	    drain_scene_draw(g))
 		return;
@@ -318,7 +318,8 @@ static void ring_draw(struct generator *g, struct program *p)
 	};
 
 	p->setup_flags = modes[draw_below(g, sizeof(modes) / sizeof(modes[0]))];
-	if (draw_percent(g, 4))
+	g->sqpoll = draw_percent(g, 4);
+	if (g->sqpoll)
 		p->setup_flags = IORING_SETUP_SQPOLL;
 	if (draw_percent(g, 40))
 		p->setup_flags |= IORING_SETUP_SUBMIT_ALL;

@@ -87,6 +87,7 @@ struct generator {
 	int room;           /* SQEs left in this batch */
 	bool cancels;       /* this program cancels, so nothing waits in a worker */
 	bool skip_used;     /* CQE_SKIP_SUCCESS was used, so the kernel refuses DRAIN */
+	bool sqpoll;        /* a thread submits: no drains, no counting */
 	bool drain_open;    /* the kernel may still hold what comes next, as if behind the drain */
 	bool calm;          /* only what completes by itself may follow in this batch */
 	int claims[CLAIMS]; /* 0: free, -1: readers, else chain + 1 */

@@ -462,8 +462,11 @@ static bool timeout_draw(struct generator *g)
 
 static bool is_cancellable(const struct generator *g, const struct waiting *w)
 {
-	return w->live && !w->async &&
-	       (w->channel < 0 || g->channels[w->channel].touched != g->batch);
+	if (!w->live || w->async)
+		return false;
+	if (w->kind == WAITING_ACCEPT || w->kind == WAITING_ACCEPT_MULTI)
+		return g->listener_touched[w->object - OBJ_LISTEN_TCP] != g->batch;
+	return w->channel < 0 || g->channels[w->channel].touched != g->batch;
 }
 
 static struct waiting *draw_waiting(struct generator *g)
@@ -483,6 +486,8 @@ static void touch(struct generator *g, const struct waiting *w)
 {
 	if (w->channel >= 0)
 		g->channels[w->channel].touched = g->batch;
+	if (w->kind == WAITING_ACCEPT || w->kind == WAITING_ACCEPT_MULTI)
+		g->listener_touched[w->object - OBJ_LISTEN_TCP] = g->batch;
 }
 
 /* Every armed request that a cancel with these conditions finds, or none. */

@@ -19,6 +19,10 @@
  * Not here:    poll, select and epoll (poll.c), signals (signal_calls.c), exec (exec.c); libc's own inner calls
  *              (fclose() and popen() close by themselves, so fclose() is here)
  */
+
+/* Else the headers rename pread() to pread64() and so on, and both are defined here. */
+#undef _FILE_OFFSET_BITS
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/mman.h>

@@ -199,10 +199,12 @@ static void path_set(struct generator *g, struct op *op, uint8_t path)
 		op->addr.kind = draw_percent(g, 50) ? REF_GUARD : REF_RAW;
 	/* Relative to the working directory, a descriptor, or something wrong. */
 	op->fd.v = (uint64_t)AT_FDCWD;
-	if (draw_percent(g, 40))
-		op_set_fd(op, draw_percent(g, 85)   ? OBJ_DIR
-			      : draw_percent(g, 50) ? OBJ_FILE_RO
-						    : OBJ_CLOSED);
+	if (!draw_percent(g, 40))
+		return;
+	if (draw_percent(g, 85))
+		op_set_fd(op, OBJ_DIR);
+	else
+		op_set_fd(op, claim_try(g, OBJ_FILE_RO, false) ? OBJ_FILE_RO : OBJ_CLOSED);
 }
 
 /* Open into a fixed file slot, which the model gives to nothing else from then on. */
@@ -410,7 +412,7 @@ static bool epoll_draw(struct generator *g)
 {
 	struct op *op;
 
-	if (!claim_try(g, CLAIM_EPOLL, true))
+	if (!claim_try(g, CLAIM_EPOLL, true) || !claim_try(g, OBJ_FILE_RO, false))
 		return false;
 	op = op_add(g, IORING_OP_EPOLL_CTL);
 	op_set_fd(op, draw_percent(g, 95) ? OBJ_EPOLL : OBJ_FILE_RO);

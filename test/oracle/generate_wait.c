@@ -355,8 +355,11 @@ static bool receive_draw(struct generator *g)
 	w->object = c->reader;
 	w->len = len;
 	w->async = !g->cancels && draw_percent(g, 15);
-	if (w->async)
-		op->sqe.flags |= IOSQE_ASYNC;
+	if (w->async) {
+		/* The worker takes the file when it gets there, so not from a slot that may change. */
+		op_set_fd(op, c->reader);
+		op->sqe.flags = IOSQE_ASYNC;
+	}
 	tail_draw(g, w);
 	return true;
 }

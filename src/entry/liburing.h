@@ -120,6 +120,9 @@ struct io_uring_napi;
 struct io_uring_clock_register;
 struct io_uring_mem_region_reg;
 struct io_uring_zcrx_ifq_reg;
+struct io_uring_bpf;
+struct io_uring_query_hdr;
+struct zcrx_ctrl;
 
 /*
  * Begins the definition of a function that stands in for liburing's: exported,

@@ -372,7 +372,28 @@ LIBURING(int, io_uring_register_ifq, struct io_uring *ring, struct io_uring_zcrx
 	return liburing_register(ring, IORING_REGISTER_ZCRX_IFQ, reg, 1);
 }
 
-/* Belongs to no ring. */
+LIBURING(int, io_uring_register_zcrx_ctrl, struct io_uring *ring, struct zcrx_ctrl *ctrl)
+{
+	return liburing_register(ring, IORING_REGISTER_ZCRX_CTRL, ctrl, 0);
+}
+
+LIBURING(int, io_uring_register_bpf_filter, struct io_uring *ring, struct io_uring_bpf *filter)
+{
+	return liburing_register(ring, IORING_REGISTER_BPF_FILTER, filter, 1);
+}
+
+/* What belongs to no ring */
+
+LIBURING(int, io_uring_register_bpf_filter_task, struct io_uring_bpf *filter)
+{
+	return (int)route_register(~0u, IORING_REGISTER_BPF_FILTER, filter, 1);
+}
+
+LIBURING(int, io_uring_register_query, struct io_uring_query_hdr *query)
+{
+	return (int)route_register(~0u, IORING_REGISTER_QUERY, query, 0);
+}
+
 LIBURING(int, io_uring_register_sync_msg, struct io_uring_sqe *sqe)
 {
 	return (int)route_register(~0u, IORING_REGISTER_SEND_MSG_RING, sqe, 1);

@@ -371,15 +371,16 @@ LIBURING(ssize_t, io_uring_mlock_size_params, unsigned entries, struct io_uring_
 	struct io_uring_params probe = {0};
 	struct layout layout;
 	struct io_uring ring;
-	int err = io_uring_queue_init_params(2, &ring, &probe);
+	int err = layout_of(entries, p, &layout);
 
-	if (!err) {
+	if (err)
+		return err;
+	if (!io_uring_queue_init_params(2, &ring, &probe)) {
 		io_uring_queue_exit(&ring);
 		if (probe.features & IORING_FEAT_NATIVE_WORKERS)
 			return 0;
 	}
-	err = layout_of(entries, p, &layout);
-	return err ? err : (ssize_t)(layout.rings_size + layout.sqes_size);
+	return (ssize_t)(layout.rings_size + layout.sqes_size);
 }
 
 LIBURING(ssize_t, io_uring_mlock_size, unsigned entries, unsigned flags)

@@ -212,22 +212,25 @@ bool stats_region_is_mine(void)
 	return region && load_relaxed(&region->owners[0]) == process_id();
 }
 
+/* The parent's figures are in the child's copy; the child begins at nothing. */
+static void region_clear(void)
+{
+	u32 blocks = region->blocks, maker = region->owners[0];
+
+	if (region == &spare.header)
+		memset(&spare, 0, sizeof(spare));
+	else
+		raw_syscall3(SYS_madvise, (long)region, (long)REGION_SIZE(blocks), MADV_DONTNEED);
+	header_fill(region, blocks);
+	region->owners[0] = maker;
+}
+
 void stats_after_fork(void)
 {
 	if (region == NULL)
 		return;
-	if (!region_is_shared) {
-		/* The parent's figures are in the child's copy; the child begins at nothing. */
-		size_t size = REGION_SIZE(region->blocks);
-		u32 blocks = region->blocks;
-
-		if (region == &spare.header) {
-			memset(&spare, 0, sizeof(spare));
-		} else {
-			raw_syscall3(SYS_madvise, (long)region, (long)size, MADV_DONTNEED);
-		}
-		header_fill(region, blocks);
-	}
+	if (!region_is_shared)
+		region_clear();
 	region_use(region, region_blocks, region_is_shared);
 }
 

@@ -70,7 +70,8 @@ format: ## lay the C sources out by .clang-format
 oracle: ## compare random programs with the kernel: make oracle N=100000 SEED=7
 	@tools/install-packages build
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/test/oracle/oracle --lib $(BUILD)/libringside.so --programs $(N) --seed $(SEED)
+	@$(BUILD)/test/oracle/oracle --lib $(BUILD)/libringside.so \
+		--known test/oracle/known-differences --programs $(N) --seed $(SEED)
 
 clean: ## remove what was built
 	@rm -rf build build-asan build-ubsan build-tsan

@@ -36,17 +36,19 @@
 #define BLOCK_BYTES    START_STEP
 #define BLOCK_SEGMENTS 8
 
-/* A sweep ends after so many reads in a row that are still cold. */
+/* Each half of a sweep ends after so many reads in a row that are still cold. */
 #define SWEEP_MISSES 4
 
 #define PAGEIN_INIT                                                                                \
 	{                                                                                          \
-		.waiting = {&pagein.waiting, &pagein.waiting}, .idle_ns = IDLE_NS                  \
+		.waiting = {&pagein.rotor, &pagein.rotor},                                         \
+		.rotor = {&pagein.waiting, &pagein.waiting}, .idle_ns = IDLE_NS                    \
 	}
 
 static struct pagein {
 	struct lock lock;
-	struct list_node waiting; /* (lock) oldest first */
+	struct list_node waiting; /* (lock) oldest first; the rotor is always among them */
+	struct list_node rotor;	  /* (lock) where the second half of the next sweep begins */
 	bool has_waiter;	  /* (lock) */
 	bool is_asleep;		  /* (lock) the waiter sleeps on `arrivals`, the list was empty */
 	u32 arrivals;		  /* (a) changes when the sleeping waiter must look */
@@ -226,22 +228,29 @@ static bool read_present(struct pagein_read *read)
 	}
 }
 
-/*
- * Tries the others, oldest first, for devices complete roughly in order: the
- * ones that came in while we slept are near the head. `cursor` keeps the place
- * in the list while the read that stood there is out of it, in our hands.
- */
-static void sweep(void)
+/* The first read behind `place` in the list, or NULL. */
+static struct pagein_read *next_waiting_locked(const struct list_node *place)
 {
-	struct list_node cursor;
+	struct list_node *node = place->next;
+
+	if (node == &pagein.rotor)
+		node = node->next;
+	return node == &pagein.waiting ? NULL : list_entry(node, struct pagein_read, node);
+}
+
+/*
+ * Tries the reads behind `cursor`, a node that keeps the place in the list while
+ * the read that stood there is out of it, in our hands. Stops after SWEEP_MISSES
+ * cold ones in a row, or at the end. Called and left with the lock held.
+ */
+static void sweep_from_locked(struct list_node *cursor)
+{
+	struct pagein_read *read;
 	u32 misses = 0;
 
-	stats_count_process(COUNTER_PAGEIN_SWEEPS, 1);
-	lock_acquire(&pagein.lock);
-	list_add(&pagein.waiting, &cursor);
-	while (misses < SWEEP_MISSES && cursor.next != &pagein.waiting) {
-		struct pagein_read *read = list_first(&cursor, struct pagein_read, node);
-
+	while (misses < SWEEP_MISSES && (read = next_waiting_locked(cursor)) != NULL) {
+		list_del(cursor);
+		list_add(&read->node, cursor);
 		list_del(&read->node);
 		lock_release(&pagein.lock);
 		if (read_present(read)) {
@@ -250,20 +259,47 @@ static void sweep(void)
 		} else {
 			misses++;
 			lock_acquire(&pagein.lock);
-			list_insert_before(&read->node, &cursor);
+			list_insert_before(&read->node, cursor);
 		}
 	}
+}
+
+/*
+ * Two halves. From the head: a device completes roughly in order, so what came in
+ * while we slept is there. Then a few from where the last sweep's second half
+ * ended: so that a fast device's reads behind many of a slow one are found within
+ * a bounded number of wakes, though no wake tries them all. The number of misses
+ * allowed makes no difference on one device (1 to 32 measured); each costs 0.4 us.
+ */
+static void sweep(void)
+{
+	struct list_node cursor;
+	bool has_more;
+
+	stats_count_process(COUNTER_PAGEIN_SWEEPS, 1);
+	lock_acquire(&pagein.lock);
+	list_add(&pagein.waiting, &cursor);
+	sweep_from_locked(&cursor);
+	has_more = next_waiting_locked(&cursor) != NULL;
 	list_del(&cursor);
+	if (!has_more)
+		goto out;
+	if (pagein.rotor.next == &pagein.waiting) {
+		list_del(&pagein.rotor);
+		list_add(&pagein.waiting, &pagein.rotor);
+	}
+	sweep_from_locked(&pagein.rotor);
+out:
 	lock_release(&pagein.lock);
 }
 
 /* The oldest read, unlinked, or NULL: none came for idle_ns and this thread is the waiter no more. */
 static struct pagein_read *take_oldest(void)
 {
-	struct pagein_read *read = NULL;
+	struct pagein_read *read;
 
 	lock_acquire(&pagein.lock);
-	while (list_is_empty(&pagein.waiting)) {
+	while ((read = next_waiting_locked(&pagein.waiting)) == NULL) {
 		u32 arrivals = load_relaxed(&pagein.arrivals);
 		int err;
 
@@ -272,12 +308,11 @@ static struct pagein_read *take_oldest(void)
 		err = futex_wait(&pagein.arrivals, arrivals, load_relaxed(&pagein.idle_ns));
 		lock_acquire(&pagein.lock);
 		pagein.is_asleep = false;
-		if (err == -ETIMEDOUT && list_is_empty(&pagein.waiting)) {
+		if (err == -ETIMEDOUT && next_waiting_locked(&pagein.waiting) == NULL) {
 			pagein.has_waiter = false;
 			goto out;
 		}
 	}
-	read = list_first(&pagein.waiting, struct pagein_read, node);
 	list_del(&read->node);
 out:
 	lock_release(&pagein.lock);

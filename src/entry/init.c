@@ -126,7 +126,6 @@ void entry_process_exit(void)
 
 	if (!is_active || process_is_borrowed())
 		return;
-	descriptor_process_exit();
 	stats_process_exit();
 	if (options.stats_fd < 0 && options.stats_file[0] && stats_region_is_mine() &&
 	    !options_stats_path(&options, path, sizeof(path)) && stats_write_json(path))

@@ -1,0 +1,172 @@
+/*
+ * file.c - what a descriptor is, and holding on to it (see file.h)
+ */
+#include "file/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/assert.h"
+#include "base/lock.h"
+#include "base/pages.h"
+#include "base/slab.h"
+#include "host/kernel.h"
+
+/* More held files than numbers cannot exist, plus the detached ones. */
+#define FILES_LIMIT (4 * FD_SLOTS)
+
+struct fd_slot fd_slots[FD_SLOTS];
+
+static struct lock file_lock;
+static struct slab file_slab; /* (q: file_lock) type-stable: an object is only ever a struct file */
+
+static enum file_kind kind_of(const struct stat *status, int flags)
+{
+	if (flags & O_PATH)
+		return FILE_OTHER;
+	switch (status->st_mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFBLK:
+		return flags & O_DIRECT ? FILE_DIRECT : FILE_REGULAR;
+	case S_IFDIR:
+	case S_IFLNK:
+		return FILE_OTHER;
+	default:
+		return FILE_STREAM;
+	}
+}
+
+static long file_status(int fd, struct stat *status)
+{
+#ifdef SYS_newfstatat
+	return host_call(SYS_newfstatat, fd, "", status, AT_EMPTY_PATH);
+#else
+	return host_call(SYS_fstat, fd, status);
+#endif
+}
+
+enum file_kind file_classify(int fd)
+{
+	struct fd_slot *slot = fd_slot(fd);
+	enum file_kind kind = FILE_UNKNOWN;
+	long flags = host_call(SYS_fcntl, fd, F_GETFL);
+	struct stat status;
+
+	if (flags >= 0 && file_status(fd, &status) == 0)
+		kind = kind_of(&status, (int)flags);
+	if (slot != NULL)
+		store_relaxed(&slot->kind, kind);
+	return kind;
+}
+
+bool file_is_nonblocking(int fd)
+{
+	long flags = host_call(SYS_fcntl, fd, F_GETFL);
+
+	return flags >= 0 && flags & O_NONBLOCK;
+}
+
+static struct file *file_create(int fd)
+{
+	struct file *file;
+
+	if (file_slab.object_size == 0)
+		slab_init(&file_slab, 32, FILES_LIMIT);
+	_Static_assert(sizeof(struct file) <= 32, "a file fits its slab object");
+	file = slab_alloc(&file_slab);
+	if (file != NULL)
+		*file = (struct file){.fd = fd};
+	return file;
+}
+
+struct file *file_hold(int fd)
+{
+	struct fd_slot *slot = fd_slot(fd);
+	struct file *file;
+
+	lock_acquire(&file_lock);
+	file = slot ? slot->file : NULL;
+	if (file == NULL) {
+		file = file_create(fd);
+		if (file != NULL && slot != NULL)
+			slot->file = file;
+	}
+	if (file != NULL)
+		file->refs++;
+	lock_release(&file_lock);
+	return file;
+}
+
+struct file *file_duplicate(int fd, int *err)
+{
+	struct file *file;
+	int copy = fd_duplicate_private(fd);
+
+	*err = copy;
+	if (copy < 0)
+		return NULL;
+	lock_acquire(&file_lock);
+	file = file_create(copy);
+	if (file != NULL)
+		file->refs = 1;
+	lock_release(&file_lock);
+	if (file == NULL) {
+		fd_close_private(copy);
+		*err = -ENOMEM;
+	}
+	return file;
+}
+
+void file_get(struct file *file)
+{
+	lock_acquire(&file_lock);
+	rs_assert(file->refs > 0);
+	file->refs++;
+	lock_release(&file_lock);
+}
+
+void file_put(struct file *file)
+{
+	struct fd_slot *slot;
+	int private_fd = -1;
+
+	lock_acquire(&file_lock);
+	rs_assert(file->refs > 0);
+	if (--file->refs == 0) {
+		slot = fd_slot(file->fd);
+		if (slot != NULL && slot->file == file)
+			slot->file = NULL;
+		else if (fd_is_private(file->fd))
+			private_fd = file->fd;
+		slab_free(&file_slab, file);
+	}
+	lock_release(&file_lock);
+	fd_close_private(private_fd);
+}
+
+struct file *file_detach(int fd)
+{
+	struct fd_slot *slot = fd_slot(fd);
+	struct file *file;
+
+	file_forget(fd);
+	if (slot == NULL || load_relaxed(&slot->file) == NULL)
+		return NULL;
+	lock_acquire(&file_lock);
+	file = slot->file;
+	if (file != NULL) {
+		int copy = fd_duplicate_private(fd);
+
+		rs_assert(file->fd == fd);
+		slot->file = NULL;
+		file->refs++;
+		store_release(&file->fd, copy < 0 ? -1 : copy); /* pairs with file_fd() */
+	}
+	lock_release(&file_lock);
+	return file;
+}
+
+void file_fork_child(void)
+{
+	file_lock = LOCK_INIT;
+}

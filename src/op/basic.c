@@ -1,0 +1,106 @@
+/*
+ * basic.c - operations that never wait: NOP, CLOSE, EPOLL_CTL; and MADVISE
+ *
+ * The kernel: io_uring/nop.c, openclose.c, epoll.c, advise.c
+ */
+#include <sys/epoll.h>
+
+#include "host/kernel.h"
+#include "host/usercopy.h"
+#include "op/ops.h"
+#include "request/hooks.h"
+
+OP_PREP(nop)
+{
+	u32 flags = load_relaxed(&sqe->nop_flags);
+
+	if (unlikely(flags & ~IORING_NOP_INJECT_RESULT))
+		return -EINVAL;
+	req->result = flags & IORING_NOP_INJECT_RESULT ? (s32)load_relaxed(&sqe->len) : 0;
+	return 0;
+}
+
+OP_ISSUE(nop)
+{
+	if (unlikely(req->result < 0))
+		request_fail(req);
+	return ISSUE_DONE;
+}
+
+OP_PREP(close)
+{
+	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->addr) || load_relaxed(&sqe->len) ||
+	    load_relaxed(&sqe->op_flags) || load_relaxed(&sqe->buf_index))
+		return -EINVAL;
+	if (req->flags & IOSQE_FIXED_FILE)
+		return -EBADF;
+	/* A fixed file's slot (file_index) cannot be closed yet. */
+	return load_relaxed(&sqe->file_index) ? -EINVAL : 0;
+}
+
+OP_ISSUE(close)
+{
+	long err;
+
+	/* A ring is not closed by a request, nor is what is not the program's. */
+	if (hooks.is_ring(req->fd) || fd_is_private(req->fd))
+		return request_done(req, -EBADF);
+	hooks.closing_in_driver(req->ring, req->fd);
+	err = host_call(SYS_close, req->fd);
+	return request_done(req, err);
+}
+
+struct epoll_ctl {
+	struct epoll_event event;
+	s32 op;
+	s32 target;
+};
+
+OP_PREP(epoll_ctl)
+{
+	struct epoll_ctl *ctl = request_data(req, struct epoll_ctl);
+
+	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	ctl->op = (s32)load_relaxed(&sqe->len);
+	ctl->target = (s32)load_relaxed(&sqe->off);
+	if (ctl->op == EPOLL_CTL_DEL)
+		return 0;
+	return copy_from_user(&ctl->event, (void *)load_relaxed(&sqe->addr), sizeof(ctl->event));
+}
+
+OP_ISSUE(epoll_ctl)
+{
+	const struct epoll_ctl *ctl = request_data(req, struct epoll_ctl);
+	int target = hooks.pollable(ctl->target);
+
+	return request_done(req, host_call(SYS_epoll_ctl, req->fd, ctl->op, target, &ctl->event));
+}
+
+struct madvise {
+	u64 addr, len;
+	u32 advice;
+};
+
+OP_PREP(madvise)
+{
+	struct madvise *madvise = request_data(req, struct madvise);
+
+	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	madvise->addr = load_relaxed(&sqe->addr);
+	/* A 64-bit length stands in `off`, an older 32-bit one in `len`. */
+	madvise->len = load_relaxed(&sqe->off);
+	if (madvise->len == 0)
+		madvise->len = load_relaxed(&sqe->len);
+	madvise->advice = load_relaxed(&sqe->fadvise_advice);
+	return 0;
+}
+
+OP_BLOCK(madvise)
+{
+	const struct madvise *madvise = request_data(req, struct madvise);
+
+	request_set_result(req, (s32)punt_call(SYS_madvise, (long)madvise->addr,
+					       (long)madvise->len, madvise->advice));
+}

@@ -1,0 +1,310 @@
+/*
+ * fs.c - calls on paths: OPENAT, OPENAT2, STATX, UNLINKAT, RENAMEAT, MKDIRAT, SYMLINKAT, LINKAT
+ *
+ * Paths are copied when the SQE is prepared. An open whose path is all in the
+ * kernel's caches (RESOLVE_CACHED) completes at once; the rest can only block
+ * and goes to the punt pool.
+ *
+ * Directory descriptors are used when the call is made, not held before: the
+ * kernel does the same.
+ *
+ * The kernel: io_uring/openclose.c, statx.c, fs.c
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+
+#include "host/kernel.h"
+#include "host/usercopy.h"
+#include "op/ops.h"
+#include "request/ring.h"
+
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED 0x20
+#endif
+
+struct path_call {
+	struct open_how how;
+	char *path, *path2; /* ring_alloc()ed copies, PATH_MAX bytes, or NULL */
+	s32 dir2;	    /* second directory */
+	u32 flags;
+	u32 mask;	    /* STATX */
+	u64 buffer;	    /* STATX: the program's */
+	bool is_openat2;
+};
+
+static struct path_call *call_of(struct request *req)
+{
+	return request_data(req, struct path_call);
+}
+
+static long dir_of(const struct request *req)
+{
+	return req->fd;
+}
+
+/* A copy of the program's string at `user_path`: 0, -EFAULT, -ENAMETOOLONG, -ENOMEM, or -ENOENT for an
+ * empty one where that is not allowed. */
+static int path_copy(struct request *req, char **path, u64 user_path, bool allows_empty)
+{
+	long len;
+
+	*path = ring_alloc(req->ring, PATH_MAX);
+	if (*path == NULL)
+		return -ENOMEM;
+	len = string_from_user(*path, (const char *)user_path, PATH_MAX);
+	if (len < 0)
+		return (int)len;
+	return len == 0 && !allows_empty ? -ENOENT : 0;
+}
+
+static void path_call_init(struct request *req)
+{
+	*call_of(req) = (struct path_call){0};
+}
+
+OP_CLEANUP(path)
+{
+	struct path_call *call = call_of(req);
+
+	ring_free(req->ring, call->path, PATH_MAX);
+	ring_free(req->ring, call->path2, PATH_MAX);
+}
+
+static int open_prep(struct request *req, const struct io_uring_sqe *sqe)
+{
+	struct path_call *call = call_of(req);
+
+	/* Opening into a fixed file's slot is not supported yet. */
+	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	if (req->flags & IOSQE_FIXED_FILE)
+		return -EBADF;
+	if (!(call->how.flags & O_PATH))
+		call->how.flags |= O_LARGEFILE;
+	return path_copy(req, &call->path, load_relaxed(&sqe->addr), true);
+}
+
+OP_PREP(openat)
+{
+	u32 flags = load_relaxed(&sqe->open_flags);
+
+	path_call_init(req);
+	call_of(req)->how.flags = flags;
+	/* open() ignores the mode where nothing is created; openat2() would refuse it. */
+	if (flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+		call_of(req)->how.mode = load_relaxed(&sqe->len) & 07777;
+	return open_prep(req, sqe);
+}
+
+OP_PREP(openat2)
+{
+	struct path_call *call = call_of(req);
+	u64 user_how = load_relaxed(&sqe->off);
+	u32 size = load_relaxed(&sqe->len);
+	char rest[64];
+
+	path_call_init(req);
+	call->is_openat2 = true;
+	if (size < sizeof(call->how))
+		return -EINVAL;
+	if (copy_from_user(&call->how, (void *)user_how, sizeof(call->how)))
+		return -EFAULT;
+	/* A newer, longer structure is fine as long as what we do not know is zero. */
+	for (u32 done = sizeof(call->how); done < size;) {
+		u32 n = min_of(size - done, (u32)sizeof(rest));
+
+		if (copy_from_user(rest, (void *)(user_how + done), n))
+			return -EFAULT;
+		for (u32 i = 0; i < n; i++)
+			if (rest[i])
+				return -E2BIG;
+		done += n;
+	}
+	return open_prep(req, sqe);
+}
+
+static long open_call(struct request *req, bool is_cached_only)
+{
+	struct path_call *call = call_of(req);
+	struct open_how how = call->how;
+	long args[6] = {dir_of(req), (long)call->path, (long)&how, sizeof(how), 0, 0};
+
+	if (!is_cached_only && !call->is_openat2)
+		return punt_call(SYS_openat, dir_of(req), (long)call->path, (long)how.flags,
+				 (long)how.mode);
+	if (is_cached_only) {
+		how.resolve |= RESOLVE_CACHED;
+		return raw_syscall4(SYS_openat2, args[0], args[1], args[2], args[3]);
+	}
+	return punt_call_array(SYS_openat2, args);
+}
+
+OP_ISSUE(openat)
+{
+	const struct path_call *call = call_of(req);
+	long fd;
+
+	/* Creating and truncating block, and a cached look-up refuses them. An open() with flags that
+	 * openat2() is stricter about is left to open(). */
+	if (call->how.flags & (O_TRUNC | O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+		return ISSUE_PUNT;
+	fd = open_call(req, true);
+	if (fd == -EAGAIN && call->how.resolve & RESOLVE_CACHED)
+		return request_done(req, fd);
+	if (fd < 0)
+		return ISSUE_PUNT; /* whatever it was: open() itself has the last word */
+	file_forget((int)fd);
+	return request_done(req, fd);
+}
+
+OP_BLOCK(openat)
+{
+	long fd = open_call(req, false);
+
+	if (fd >= 0)
+		file_forget((int)fd);
+	request_set_result(req, (s32)fd);
+}
+
+OP_PREP(statx)
+{
+	struct path_call *call = call_of(req);
+
+	path_call_init(req);
+	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	if (req->flags & IOSQE_FIXED_FILE)
+		return -EBADF;
+	call->mask = load_relaxed(&sqe->len);
+	call->buffer = load_relaxed(&sqe->off);
+	call->flags = load_relaxed(&sqe->statx_flags);
+	if (load_relaxed(&sqe->addr) == 0 && call->flags & AT_EMPTY_PATH)
+		return 0;
+	return path_copy(req, &call->path, load_relaxed(&sqe->addr), true);
+}
+
+OP_BLOCK(statx)
+{
+	const struct path_call *call = call_of(req);
+
+	request_set_result(req, (s32)punt_call(SYS_statx, dir_of(req),
+					       (long)(call->path ? call->path : ""), call->flags,
+					       call->mask, (long)call->buffer));
+}
+
+OP_PREP(unlinkat)
+{
+	struct path_call *call = call_of(req);
+
+	path_call_init(req);
+	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index) ||
+	    load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	if (req->flags & IOSQE_FIXED_FILE)
+		return -EBADF;
+	call->flags = load_relaxed(&sqe->unlink_flags);
+	if (call->flags & ~AT_REMOVEDIR)
+		return -EINVAL;
+	return path_copy(req, &call->path, load_relaxed(&sqe->addr), false);
+}
+
+OP_BLOCK(unlinkat)
+{
+	const struct path_call *call = call_of(req);
+
+	request_set_result(req, (s32)punt_call(SYS_unlinkat, dir_of(req), (long)call->path,
+					       call->flags));
+}
+
+/* RENAMEAT, LINKAT: two directories, two paths. */
+static int two_paths_prep(struct request *req, const struct io_uring_sqe *sqe, bool allows_empty)
+{
+	struct path_call *call = call_of(req);
+	int err;
+
+	path_call_init(req);
+	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	if (req->flags & IOSQE_FIXED_FILE)
+		return -EBADF;
+	call->dir2 = (s32)load_relaxed(&sqe->len);
+	call->flags = load_relaxed(&sqe->op_flags);
+	err = path_copy(req, &call->path, load_relaxed(&sqe->addr), allows_empty);
+	if (err)
+		return err;
+	return path_copy(req, &call->path2, load_relaxed(&sqe->addr2), false);
+}
+
+OP_PREP(renameat)
+{
+	return two_paths_prep(req, sqe, false);
+}
+
+OP_BLOCK(renameat)
+{
+	const struct path_call *call = call_of(req);
+
+	request_set_result(req, (s32)punt_call(SYS_renameat2, dir_of(req), (long)call->path,
+					       call->dir2, (long)call->path2, call->flags));
+}
+
+OP_PREP(linkat)
+{
+	return two_paths_prep(req, sqe, load_relaxed(&sqe->op_flags) & AT_EMPTY_PATH);
+}
+
+OP_BLOCK(linkat)
+{
+	const struct path_call *call = call_of(req);
+
+	request_set_result(req, (s32)punt_call(SYS_linkat, dir_of(req), (long)call->path,
+					       call->dir2, (long)call->path2, call->flags));
+}
+
+OP_PREP(mkdirat)
+{
+	struct path_call *call = call_of(req);
+
+	path_call_init(req);
+	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->rw_flags) ||
+	    load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	if (req->flags & IOSQE_FIXED_FILE)
+		return -EBADF;
+	call->how.mode = load_relaxed(&sqe->len);
+	return path_copy(req, &call->path, load_relaxed(&sqe->addr), false);
+}
+
+OP_BLOCK(mkdirat)
+{
+	const struct path_call *call = call_of(req);
+
+	request_set_result(req, (s32)punt_call(SYS_mkdirat, dir_of(req), (long)call->path,
+					       (long)call->how.mode));
+}
+
+OP_PREP(symlinkat)
+{
+	struct path_call *call = call_of(req);
+	int err;
+
+	path_call_init(req);
+	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->rw_flags) ||
+	    load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	if (req->flags & IOSQE_FIXED_FILE)
+		return -EBADF;
+	err = path_copy(req, &call->path, load_relaxed(&sqe->addr), false);
+	if (err)
+		return err;
+	return path_copy(req, &call->path2, load_relaxed(&sqe->addr2), false);
+}
+
+OP_BLOCK(symlinkat)
+{
+	const struct path_call *call = call_of(req);
+
+	request_set_result(req, (s32)punt_call(SYS_symlinkat, (long)call->path, dir_of(req),
+					       (long)call->path2));
+}

@@ -1,0 +1,329 @@
+/*
+ * net.c - sockets: ACCEPT, CONNECT, SEND, RECV, SHUTDOWN
+ *
+ * Each is tried without blocking; if it would block the request waits for
+ * readiness and is tried again. MSG_DONTWAIT does that for send and recv.
+ * accept() and connect() have no such flag, only the file's O_NONBLOCK, which
+ * is not ours to change while others use the socket. So an accept on a blocking
+ * socket is made in the punt pool once poll() promises a connection (another
+ * thread may be faster, and then it blocks there, not here), and a connect on
+ * a blocking socket is made there altogether.
+ *
+ * Not here: SENDMSG, RECVMSG (message.c).
+ * The kernel: io_uring/net.c
+ */
+#include "op/net.h"
+
+#include <linux/sockios.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+
+#include "host/kernel.h"
+#include "host/usercopy.h"
+#include "op/ops.h"
+#include "request/poll.h"
+#include "request/ring.h"
+
+/* Bytes that are ready for the next receive, as a CQE flag. Asked only if the buffer was filled: else
+ * the queue is empty. */
+u32 net_nonempty_flag(int fd, long received, u64 wanted)
+{
+	int queued = 0;
+
+	if (received <= 0 || (u64)received < wanted)
+		return 0;
+	if (host_call(SYS_ioctl, fd, SIOCINQ, &queued) < 0 || queued <= 0)
+		return 0;
+	return IORING_CQE_F_SOCK_NONEMPTY;
+}
+
+bool net_is_stream_socket(int fd)
+{
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	if (host_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &size))
+		return false;
+	return type == SOCK_STREAM || type == SOCK_SEQPACKET;
+}
+
+struct sendrecv {
+	u64 addr;
+	u64 len;	    /* bytes left */
+	u64 done;	    /* bytes transferred by earlier tries (MSG_WAITALL) */
+	u32 flags;	    /* MSG_* */
+	u32 ioprio;	    /* IORING_RECVSEND_* */
+	u32 to_len;	    /* SEND: length of the destination, 0: none */
+	bool is_polled;
+	char address[32];   /* enough for IPv4 and IPv6; longer ones are refused */
+};
+
+OP_PREP(sendrecv)
+{
+	struct sendrecv *sr = request_data(req, struct sendrecv);
+	bool is_send = req->opcode == IORING_OP_SEND;
+
+	if (req->flags & IOSQE_BUFFER_SELECT)
+		return -EOPNOTSUPP;
+	if (!is_send && (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index)))
+		return -EINVAL;
+	*sr = (struct sendrecv){
+		.addr = load_relaxed(&sqe->addr),
+		.len = load_relaxed(&sqe->len),
+		.flags = load_relaxed(&sqe->msg_flags) | (is_send ? MSG_NOSIGNAL : 0),
+		.ioprio = load_relaxed(&sqe->ioprio),
+	};
+	if (sr->ioprio & ~IORING_RECVSEND_POLL_FIRST)
+		return -EINVAL;
+	if ((s32)sr->len < 0)
+		return -EFAULT;
+	if (sr->flags & MSG_DONTWAIT)
+		req->flags |= REQ_NOWAIT;
+	if (is_send && load_relaxed(&sqe->addr2)) {
+		sr->to_len = load_relaxed(&sqe->addr_len);
+		if (sr->to_len > sizeof(sr->address))
+			return -EINVAL;
+		return copy_from_user(sr->address, (void *)load_relaxed(&sqe->addr2), sr->to_len);
+	}
+	return 0;
+}
+
+/* POLL_FIRST: the program knows that there is nothing yet. */
+static bool polls_first(struct sendrecv *sr)
+{
+	if (!(sr->ioprio & IORING_RECVSEND_POLL_FIRST) || sr->is_polled)
+		return false;
+	sr->is_polled = true;
+	return true;
+}
+
+static long call_send(const struct request *req, const struct sendrecv *sr, int extra)
+{
+	return host_call(SYS_sendto, request_fd(req), sr->addr, sr->len, sr->flags | extra,
+			 sr->to_len ? sr->address : NULL, sr->to_len);
+}
+
+/* Ends a transfer: what earlier tries moved counts; less than MSG_WAITALL asked for breaks links. */
+static enum issue_verdict sendrecv_done(struct request *req, struct sendrecv *sr, long n)
+{
+	if (n >= 0) {
+		if (sr->flags & MSG_WAITALL && (u64)n < sr->len)
+			request_fail(req);
+		req->result = (s32)(sr->done + (u64)n);
+		return ISSUE_DONE;
+	}
+	request_fail(req);
+	req->result = sr->done ? (s32)sr->done : (s32)n;
+	return ISSUE_DONE;
+}
+
+/* A part was moved of what MSG_WAITALL wants whole: true if the rest is to be waited for. */
+static bool goes_on(struct request *req, struct sendrecv *sr, long n)
+{
+	if (n <= 0 || (u64)n >= sr->len || !(sr->flags & MSG_WAITALL))
+		return false;
+	if (!net_is_stream_socket(request_fd(req)))
+		return false;
+	sr->addr += (u64)n;
+	sr->len -= (u64)n;
+	sr->done += (u64)n;
+	return true;
+}
+
+OP_ISSUE(send)
+{
+	struct sendrecv *sr = request_data(req, struct sendrecv);
+	long n;
+
+	if (polls_first(sr))
+		return ISSUE_POLL;
+	n = call_send(req, sr, MSG_DONTWAIT);
+	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
+		return ISSUE_POLL;
+	return sendrecv_done(req, sr, n);
+}
+
+OP_BLOCK(send)
+{
+	struct sendrecv *sr = request_data(req, struct sendrecv);
+
+	sendrecv_done(req, sr,
+		      punt_call(SYS_sendto, request_fd(req), (long)sr->addr, (long)sr->len,
+				sr->flags, (long)(sr->to_len ? sr->address : NULL), sr->to_len));
+}
+
+OP_ISSUE(recv)
+{
+	struct sendrecv *sr = request_data(req, struct sendrecv);
+	u32 flags = sr->flags & ~(u32)MSG_WAITALL;
+	long n;
+
+	if (polls_first(sr))
+		return ISSUE_POLL;
+	n = host_call(SYS_recvfrom, request_fd(req), sr->addr, sr->len, flags | MSG_DONTWAIT, NULL,
+		      NULL);
+	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
+		return ISSUE_POLL;
+	req->cqe_flags = net_nonempty_flag(request_fd(req), n, sr->len);
+	return sendrecv_done(req, sr, n);
+}
+
+OP_BLOCK(recv)
+{
+	struct sendrecv *sr = request_data(req, struct sendrecv);
+
+	sendrecv_done(req, sr,
+		      punt_call(SYS_recvfrom, request_fd(req), (long)sr->addr, (long)sr->len,
+				sr->flags, 0, 0));
+}
+
+struct accept {
+	u64 addr, addr_len; /* the program's, written by accept4() */
+	s32 flags;
+	bool is_polled;
+};
+
+OP_PREP(accept)
+{
+	struct accept *accept = request_data(req, struct accept);
+	u32 ioprio = load_relaxed(&sqe->ioprio);
+
+	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index))
+		return -EINVAL;
+	/* Into a fixed file's slot, or many connections: not supported yet. */
+	if (load_relaxed(&sqe->file_index) || ioprio & IORING_ACCEPT_MULTISHOT)
+		return -EINVAL;
+	if (ioprio & ~(IORING_ACCEPT_DONTWAIT | IORING_ACCEPT_POLL_FIRST))
+		return -EINVAL;
+	*accept = (struct accept){
+		.addr = load_relaxed(&sqe->addr),
+		.addr_len = load_relaxed(&sqe->addr2),
+		.flags = (s32)load_relaxed(&sqe->accept_flags),
+		.is_polled = !(ioprio & IORING_ACCEPT_POLL_FIRST),
+	};
+	if (accept->flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		return -EINVAL;
+	if (ioprio & IORING_ACCEPT_DONTWAIT)
+		req->flags |= REQ_NOWAIT;
+	return 0;
+}
+
+static void accept_done(struct request *req, long fd)
+{
+	if (fd >= 0)
+		file_forget((int)fd);
+	request_set_result(req, (s32)fd);
+}
+
+OP_ISSUE(accept)
+{
+	struct accept *accept = request_data(req, struct accept);
+	int fd = request_fd(req);
+	long n;
+
+	if (!accept->is_polled) {
+		accept->is_polled = true;
+		return ISSUE_POLL;
+	}
+	if (!file_is_nonblocking(fd)) {
+		int ready = poll_now(fd, EPOLLIN);
+
+		if (ready < 0)
+			return request_done(req, ready);
+		if (ready == 0)
+			return req->flags & REQ_NOWAIT ? request_done(req, -EAGAIN) : ISSUE_POLL;
+		if (ready & EPOLLIN)
+			return ISSUE_PUNT;
+		/* Not a listening socket, or broken: the call says so at once. */
+	}
+	n = host_call(SYS_accept4, fd, accept->addr, accept->addr_len, accept->flags);
+	if (n == -EAGAIN && !(req->flags & REQ_NOWAIT))
+		return ISSUE_POLL;
+	accept_done(req, n);
+	return ISSUE_DONE;
+}
+
+OP_BLOCK(accept)
+{
+	const struct accept *accept = request_data(req, struct accept);
+
+	accept_done(req, punt_call(SYS_accept4, request_fd(req), (long)accept->addr,
+				   (long)accept->addr_len, accept->flags));
+}
+
+struct connect {
+	struct sockaddr_storage *address; /* ring_alloc()ed copy */
+	u32 len;
+	bool is_in_progress;
+};
+
+OP_PREP(connect)
+{
+	struct connect *connect = request_data(req, struct connect);
+	u64 len = load_relaxed(&sqe->off);
+
+	connect->address = NULL;
+	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index) ||
+	    load_relaxed(&sqe->rw_flags) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	connect->is_in_progress = false;
+	connect->len = (u32)len;
+	if ((s32)connect->len < 0 || connect->len > sizeof(*connect->address))
+		return -EINVAL;
+	connect->address = ring_alloc(req->ring, sizeof(*connect->address));
+	if (connect->address == NULL)
+		return -ENOMEM;
+	return copy_from_user(connect->address, (void *)load_relaxed(&sqe->addr), connect->len);
+}
+
+OP_CLEANUP(connect)
+{
+	ring_free(req->ring, request_data(req, struct connect)->address,
+		  sizeof(struct sockaddr_storage));
+}
+
+OP_ISSUE(connect)
+{
+	struct connect *connect = request_data(req, struct connect);
+	int fd = request_fd(req), error = 0;
+	socklen_t size = sizeof(error);
+	long err;
+
+	if (connect->is_in_progress) {
+		err = host_call(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		if (err == 0 && error == 0 && poll_now(fd, EPOLLOUT) == 0)
+			return ISSUE_POLL;
+		return request_done(req, err ? err : -error);
+	}
+	if (!file_is_nonblocking(fd))
+		return ISSUE_PUNT;
+	err = host_call(SYS_connect, fd, connect->address, connect->len);
+	if (err == -EINPROGRESS || err == -EAGAIN) {
+		connect->is_in_progress = err == -EINPROGRESS;
+		return ISSUE_POLL;
+	}
+	return request_done(req, err);
+}
+
+OP_BLOCK(connect)
+{
+	const struct connect *connect = request_data(req, struct connect);
+
+	request_set_result(req, (s32)punt_call(SYS_connect, request_fd(req),
+					       (long)connect->address, connect->len));
+}
+
+OP_PREP(shutdown)
+{
+	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->addr) || load_relaxed(&sqe->rw_flags) ||
+	    load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	*request_data(req, u32) = load_relaxed(&sqe->len);
+	return 0;
+}
+
+OP_BLOCK(shutdown)
+{
+	request_set_result(req, (s32)punt_call(SYS_shutdown, request_fd(req),
+					       *request_data(req, u32)));
+}

@@ -1,0 +1,108 @@
+/*
+ * ops.h - the operations' functions, for the table (table.c)
+ *
+ * prep: driver, once; issue: driver, each try; block: punt worker. See struct op_def.
+ */
+#ifndef RS_OP_OPS_H
+#define RS_OP_OPS_H
+
+#include "request/request.h"
+
+#define OP_PREP(name)	 int name##_prep(struct request *req, const struct io_uring_sqe *sqe)
+#define OP_ISSUE(name)	 enum issue_verdict name##_issue(struct request *req)
+#define OP_BLOCK(name)	 void name##_block(struct request *req)
+#define OP_CLEANUP(name) void name##_cleanup(struct request *req)
+
+/* basic.c */
+OP_PREP(nop);
+OP_ISSUE(nop);
+OP_PREP(close);
+OP_ISSUE(close);
+OP_PREP(epoll_ctl);
+OP_ISSUE(epoll_ctl);
+OP_PREP(madvise);
+OP_BLOCK(madvise);
+
+/* rw.c */
+OP_PREP(rw);
+OP_PREP(rw_vectored);
+OP_PREP(rw_fixed);
+OP_ISSUE(read);
+OP_ISSUE(write);
+OP_BLOCK(read);
+OP_BLOCK(write);
+OP_CLEANUP(rw);
+
+/* sync.c: calls on an open file that can only block */
+OP_PREP(fsync);
+OP_BLOCK(fsync);
+OP_PREP(sync_file_range);
+OP_BLOCK(sync_file_range);
+OP_PREP(fallocate);
+OP_BLOCK(fallocate);
+OP_PREP(ftruncate);
+OP_BLOCK(ftruncate);
+OP_PREP(fadvise);
+OP_BLOCK(fadvise);
+
+/* fs.c: calls on paths */
+OP_PREP(openat);
+OP_PREP(openat2);
+OP_ISSUE(openat);
+OP_BLOCK(openat);
+OP_PREP(statx);
+OP_BLOCK(statx);
+OP_PREP(unlinkat);
+OP_BLOCK(unlinkat);
+OP_PREP(renameat);
+OP_BLOCK(renameat);
+OP_PREP(mkdirat);
+OP_BLOCK(mkdirat);
+OP_PREP(symlinkat);
+OP_BLOCK(symlinkat);
+OP_PREP(linkat);
+OP_BLOCK(linkat);
+OP_CLEANUP(path);
+
+/* poll.c */
+OP_PREP(poll_add);
+OP_ISSUE(poll_add);
+OP_PREP(poll_remove);
+OP_ISSUE(poll_remove);
+
+/* timeout.c */
+OP_PREP(timeout);
+OP_ISSUE(timeout);
+void timeout_expire(struct request *req);
+OP_PREP(timeout_remove);
+OP_ISSUE(timeout_remove);
+OP_PREP(link_timeout);
+OP_ISSUE(link_timeout);
+
+/* cancel.c */
+OP_PREP(async_cancel);
+OP_ISSUE(async_cancel);
+
+/* net.c, message.c */
+OP_PREP(accept);
+OP_ISSUE(accept);
+OP_BLOCK(accept);
+OP_PREP(connect);
+OP_ISSUE(connect);
+OP_BLOCK(connect);
+OP_CLEANUP(connect);
+OP_PREP(sendrecv);
+OP_ISSUE(send);
+OP_BLOCK(send);
+OP_ISSUE(recv);
+OP_BLOCK(recv);
+OP_PREP(message);
+OP_ISSUE(sendmsg);
+OP_BLOCK(sendmsg);
+OP_ISSUE(recvmsg);
+OP_BLOCK(recvmsg);
+OP_CLEANUP(message);
+OP_PREP(shutdown);
+OP_BLOCK(shutdown);
+
+#endif

@@ -1,0 +1,413 @@
+/*
+ * rw.c - reads and writes, vectored, fixed and plain
+ *
+ * What happens depends on what the descriptor is (file/file.h):
+ *
+ *   FILE_REGULAR  through the kernel's cache. A read takes what is cached (RWF_NOWAIT); the rest
+ *                 is a page-in (WAIT_PAGE): it goes to the device now, and the page-in
+ *                 waiter finishes it. A write is copied into the kernel's cache at once.
+ *   FILE_DIRECT   Linux AIO (WAIT_DEVICE), staged until the batch ends.
+ *   FILE_STREAM   tried without blocking; if it would block it waits for readiness
+ *                 (WAIT_POLL) and is tried again.
+ *   anything else, and what the above cannot do: the punt pool, or the error of the call.
+ *
+ * The kind is a hint: each path makes a call that is right for any file, and
+ * asks what it really is before it waits.
+ *
+ * Threads: issue is the driver's. rw_page_done() is called on the page-in waiter's thread: it
+ * hands over by request_task_work_add() and nothing else.
+ * The kernel: io_read() and io_write() in io_uring/rw.c
+ */
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+#include "file/pagein.h"
+#include "host/kernel.h"
+#include "host/usercopy.h"
+#include "op/ops.h"
+#include "request/link.h"
+#include "request/pending.h"
+#include "request/poll.h"
+#include "request/ring.h"
+
+#define OFFSET_CURRENT ((u64)-1)
+#define RW_MAX	       0x7ffff000u /* bytes: what the kernel transfers at the most */
+#define AIO_DEPTH_MAX  4096
+
+/* What a page-in or AIO needs; from the moment it waits until it completes. */
+struct rw_page {
+	struct pagein_read read;
+	struct request *req;
+	size_t wanted; /* bytes, all that was asked for */
+};
+
+struct rw_device {
+	struct aio_op op;
+	struct request *req;
+};
+
+struct rw {
+	u64 offset;
+	struct iovec *iov;    /* &one, or ring_alloc()ed; what is left to transfer */
+	u32 iov_count;
+	u32 iov_total;	      /* as allocated */
+	s32 rw_flags;	      /* RWF_* */
+	struct iovec one;
+	struct iovec *vector; /* the allocation, or NULL */
+	struct rw_page *page;
+	struct rw_device *device;
+};
+
+static int prep_common(struct request *req, const struct io_uring_sqe *sqe)
+{
+	struct rw *rw = request_data(req, struct rw);
+
+	rw->offset = load_relaxed(&sqe->off);
+	rw->rw_flags = (s32)load_relaxed(&sqe->rw_flags);
+	rw->one.iov_base = (void *)load_relaxed(&sqe->addr);
+	rw->one.iov_len = min_of(load_relaxed(&sqe->len), RW_MAX);
+	rw->iov = &rw->one;
+	rw->iov_count = 1;
+	rw->vector = NULL;
+	rw->page = NULL;
+	rw->device = NULL;
+	req->buf_index = load_relaxed(&sqe->buf_index);
+	/* sqe->attr_type_mask: no attribute is supported */
+	if (load_relaxed(&sqe->pad2))
+		return -EINVAL;
+	if (rw->rw_flags & RWF_NOWAIT)
+		req->flags |= REQ_NOWAIT;
+	return 0;
+}
+
+/* The end of user addresses on every machine that ringside runs on. */
+static bool is_user_range(const struct iovec *iov)
+{
+	u64 start = (u64)iov->iov_base, end = start + iov->iov_len;
+
+	return end >= start && end <= 1ull << 47;
+}
+
+OP_PREP(rw)
+{
+	struct rw *rw = request_data(req, struct rw);
+	int err = prep_common(req, sqe);
+
+	if (err)
+		return err;
+	if (req->flags & IOSQE_BUFFER_SELECT)
+		return -EOPNOTSUPP;
+	return is_user_range(&rw->one) ? 0 : -EFAULT;
+}
+
+OP_PREP(rw_vectored)
+{
+	struct rw *rw = request_data(req, struct rw);
+	u32 count = load_relaxed(&sqe->len);
+	int err = prep_common(req, sqe);
+	u64 total = 0;
+
+	if (err)
+		return err;
+	if (req->flags & IOSQE_BUFFER_SELECT)
+		return -EOPNOTSUPP;
+	if (count > UIO_MAXIOV)
+		return -EINVAL;
+	rw->iov_count = rw->iov_total = count;
+	if (count == 0)
+		return 0;
+	if (count > 1) {
+		rw->vector = ring_alloc(req->ring, count * sizeof(struct iovec));
+		if (rw->vector == NULL)
+			return -ENOMEM;
+		rw->iov = rw->vector;
+	}
+	if (copy_from_user(rw->iov, (void *)load_relaxed(&sqe->addr), count * sizeof(struct iovec)))
+		return -EFAULT;
+	for (u32 i = 0; i < count; i++) {
+		if ((s64)rw->iov[i].iov_len < 0)
+			return -EINVAL;
+		if (!is_user_range(&rw->iov[i]))
+			return -EFAULT;
+		rw->iov[i].iov_len = min_of(rw->iov[i].iov_len, (size_t)(RW_MAX - total));
+		total += rw->iov[i].iov_len;
+	}
+	return 0;
+}
+
+OP_PREP(rw_fixed)
+{
+	int err = prep_common(req, sqe);
+
+	if (!err && req->flags & IOSQE_BUFFER_SELECT)
+		err = -EOPNOTSUPP;
+	return err;
+}
+
+OP_CLEANUP(rw)
+{
+	struct rw *rw = request_data(req, struct rw);
+
+	ring_free(req->ring, rw->vector, rw->iov_total * sizeof(struct iovec));
+	ring_free(req->ring, rw->page, sizeof(*rw->page));
+	ring_free(req->ring, rw->device, sizeof(*rw->device));
+}
+
+/* Finds the fixed buffer and checks that the range lies in it. 0 or -EFAULT. */
+static int take_fixed_buffer(struct request *req, const struct rw *rw)
+{
+	struct resource *buffer = resource_lookup(&req->ring->buffers, req->buf_index);
+	u64 start = (u64)rw->one.iov_base, end = start + rw->one.iov_len;
+
+	if (buffer == NULL || end < start || start < buffer->addr ||
+	    end > buffer->addr + buffer->len)
+		return -EFAULT;
+	buffer->refs++;
+	req->buffer_resource = buffer;
+	return 0;
+}
+
+/* A transfer of `done` bytes of `wanted`: short ones of ordinary files break links. */
+static enum issue_verdict rw_done(struct request *req, long result)
+{
+	const struct rw *rw = request_data(req, struct rw);
+	u64 wanted = 0;
+
+	if (result < 0)
+		return request_done(req, result == -ERESTART ? -EINTR : result);
+	for (u32 i = 0; i < rw->iov_count; i++)
+		wanted += rw->iov[i].iov_len;
+	if ((u64)result != wanted)
+		request_fail(req);
+	req->result = (s32)result;
+	return ISSUE_DONE;
+}
+
+static long call_rw(const struct request *req, bool is_write, u64 offset, int extra_flags)
+{
+	const struct rw *rw = request_data(req, const struct rw);
+
+	/* The system call takes the offset in two halves; on 64 bits the first holds it all. */
+	return host_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), rw->iov,
+			 rw->iov_count, offset, 0, rw->rw_flags | extra_flags);
+}
+
+/* Page-in: a cold read through the kernel's cache. */
+
+static void rw_page_done(struct pagein_read *read)
+{
+	struct request *req = container_of(read, struct rw_page, read)->req;
+	const struct rw *rw = request_data(req, struct rw);
+	long result = read->result;
+
+	req->flags |= REQ_FINISHED;
+	if (result < 0 || read->done_bytes < rw->page->wanted)
+		request_fail(req);
+	req->result = (s32)result;
+	request_task_work_add(req);
+}
+
+static enum issue_verdict rw_wait_page(struct request *req, size_t copied)
+{
+	struct rw *rw = request_data(req, struct rw);
+	struct rw_page *page = ring_alloc(req->ring, sizeof(*page));
+	struct iovec *iov = rw->iov;
+	size_t skip = copied;
+
+	rw->page = page;
+	if (page == NULL || request_hold_file(req))
+		return request_done(req, -ENOMEM);
+	page->wanted = 0;
+	for (u32 i = 0; i < rw->iov_count; i++)
+		page->wanted += iov[i].iov_len;
+	/* What was copied is not copied again: the rest begins behind it. */
+	while (rw->iov_count > 0 && skip >= iov->iov_len && skip > 0) {
+		skip -= iov->iov_len;
+		iov++;
+		rw->iov_count--;
+	}
+	iov->iov_base = (char *)iov->iov_base + skip;
+	iov->iov_len -= skip;
+	rw->iov = iov;
+	page->req = req;
+	page->read = (struct pagein_read){
+		.fd = &req->file->fd,
+		.iov = iov,
+		.iov_count = rw->iov_count,
+		.rw_flags = rw->rw_flags,
+		.offset = rw->offset + copied,
+		.done_bytes = copied,
+		.done = rw_page_done,
+	};
+	list_init(&page->read.node);
+	request_set_state(req, REQUEST_WAIT_PAGE);
+	pending_add(req);
+	stats_count(req->ring->stats, COUNTER_WAITS_PAGE, 1);
+	link_timeout_start(req);
+	if (pagein_start(&page->read)) {
+		/* No thread to be had: the read is made here, blocking. */
+		long n = host_call(SYS_preadv2, request_fd(req), iov, rw->iov_count,
+				   page->read.offset, 0, rw->rw_flags);
+
+		page->read.result = n < 0 && copied == 0 ? n : (long)copied + max_of(n, 0L);
+		page->read.done_bytes = copied + (size_t)max_of(n, 0L);
+		rw_page_done(&page->read);
+	}
+	return ISSUE_WAITING;
+}
+
+static enum issue_verdict read_regular(struct request *req)
+{
+	const struct rw *rw = request_data(req, struct rw);
+	size_t wanted = 0;
+	long n;
+
+	n = call_rw(req, false, rw->offset, RWF_NOWAIT);
+	if (n == -EAGAIN && req->flags & REQ_NOWAIT)
+		return request_done(req, n);
+	if (n == -EAGAIN || n == -ESPIPE || n == -EOPNOTSUPP) {
+		/* About to wait: no longer on a hint. */
+		enum file_kind kind = file_classify(request_fd(req));
+
+		if (kind == FILE_STREAM || kind == FILE_DIRECT)
+			return read_issue(req);
+		if (n != -EAGAIN || rw->offset == OFFSET_CURRENT)
+			return n == -EOPNOTSUPP || n == -EAGAIN ? ISSUE_PUNT : request_done(req, n);
+		return rw_wait_page(req, 0);
+	}
+	for (u32 i = 0; i < rw->iov_count; i++)
+		wanted += rw->iov[i].iov_len;
+	if (n <= 0 || (size_t)n == wanted || req->flags & REQ_NOWAIT ||
+	    rw->offset == OFFSET_CURRENT)
+		return rw_done(req, n);
+	/* A part was cached, or the file ends here: the page-in finds out. */
+	return rw_wait_page(req, (size_t)n);
+}
+
+static enum issue_verdict write_regular(struct request *req)
+{
+	const struct rw *rw = request_data(req, struct rw);
+	long n = call_rw(req, true, rw->offset, 0);
+
+	if (n == -ESPIPE && file_classify(request_fd(req)) == FILE_STREAM)
+		return write_issue(req);
+	return rw_done(req, n);
+}
+
+/* Device queue: O_DIRECT. */
+
+static void rw_device_done(struct aio_op *op, long result)
+{
+	struct request *req = container_of(op, struct rw_device, op)->req;
+
+	req->flags |= REQ_FINISHED;
+	rw_done(req, result);
+	ring_ready_add(req->ring, req);
+}
+
+static enum issue_verdict rw_direct(struct request *req, bool is_write)
+{
+	struct rw *rw = request_data(req, struct rw);
+	struct ring *ring = req->ring;
+	struct rw_device *device;
+
+	if (rw->offset == OFFSET_CURRENT || rw->iov_count == 0)
+		return ISSUE_PUNT; /* the position is the file's; AIO takes none */
+	if (!aio_queue_is_ready(&ring->aio) &&
+	    aio_queue_init(&ring->aio, min_of(ring->memory.cq_entries, (u32)AIO_DEPTH_MAX)))
+		return ISSUE_PUNT;
+	device = ring_alloc(ring, sizeof(*device));
+	rw->device = device;
+	if (device == NULL || request_hold_file(req))
+		return request_done(req, -ENOMEM);
+	device->req = req;
+	device->op.done = rw_device_done;
+	aio_prep_rw(&device->op, request_fd(req), is_write, rw->iov, rw->iov_count, rw->offset,
+		    rw->rw_flags);
+	request_set_state(req, REQUEST_WAIT_DEVICE);
+	pending_add(req);
+	stats_count(ring->stats, COUNTER_WAITS_DEVICE, 1);
+	link_timeout_start(req);
+	aio_queue_add(&ring->aio, &device->op);
+	return ISSUE_WAITING;
+}
+
+/* Streams: everything that can be waited for. */
+
+static enum issue_verdict rw_stream(struct request *req, bool is_write)
+{
+	u32 events = is_write ? EPOLLOUT : EPOLLIN;
+	int fd = request_fd(req), ready;
+	long n = call_rw(req, is_write, OFFSET_CURRENT, RWF_NOWAIT);
+
+	if (n == -EAGAIN)
+		return req->flags & REQ_NO_POLL ? ISSUE_PUNT : ISSUE_POLL;
+	if (n != -EOPNOTSUPP || request_data(req, struct rw)->rw_flags)
+		return rw_done(req, n);
+	/* Its driver knows no RWF_NOWAIT (a tty, inotify, ...). */
+	ready = poll_now(fd, events);
+	if (ready < 0)
+		return request_done(req, ready);
+	if (ready == 0)
+		return ISSUE_POLL;
+	if (!file_is_nonblocking(fd))
+		return ISSUE_PUNT; /* another reader may be faster than we are */
+	n = call_rw(req, is_write, OFFSET_CURRENT, 0);
+	return n == -EAGAIN ? ISSUE_POLL : rw_done(req, n);
+}
+
+static enum issue_verdict rw_issue(struct request *req, bool is_write)
+{
+	const struct rw *rw = request_data(req, struct rw);
+	bool is_fixed = req->opcode == IORING_OP_READ_FIXED || req->opcode == IORING_OP_WRITE_FIXED;
+
+	if (is_fixed && req->buffer_resource == NULL) {
+		int err = take_fixed_buffer(req, rw);
+
+		if (err)
+			return request_done(req, err);
+	}
+	if (rw->iov_count == 0 && rw->offset != OFFSET_CURRENT && (s64)rw->offset < 0)
+		return request_done(req, -EINVAL);
+	switch (file_kind_hint(request_fd(req))) {
+	case FILE_REGULAR:
+		return is_write ? write_regular(req) : read_regular(req);
+	case FILE_DIRECT:
+		return rw_direct(req, is_write);
+	case FILE_STREAM:
+		return rw_stream(req, is_write);
+	default:
+		/* A directory, O_PATH, not open: the call says what is wrong, without blocking. */
+		return rw_done(req, call_rw(req, is_write, rw->offset, 0));
+	}
+}
+
+OP_ISSUE(read)
+{
+	return rw_issue(req, false);
+}
+
+OP_ISSUE(write)
+{
+	return rw_issue(req, true);
+}
+
+static void rw_block(struct request *req, bool is_write)
+{
+	const struct rw *rw = request_data(req, struct rw);
+	bool is_stream = file_kind_hint(request_fd(req)) == FILE_STREAM;
+
+	rw_done(req, punt_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req),
+			       (long)rw->iov, rw->iov_count,
+			       (long)(is_stream ? OFFSET_CURRENT : rw->offset), 0, rw->rw_flags));
+}
+
+OP_BLOCK(read)
+{
+	rw_block(req, false);
+}
+
+OP_BLOCK(write)
+{
+	rw_block(req, true);
+}

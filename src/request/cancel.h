@@ -1,0 +1,29 @@
+/*
+ * cancel.h - taking requests from where they wait. All calls: driver.
+ */
+#ifndef RS_REQUEST_CANCEL_H
+#define RS_REQUEST_CANCEL_H
+
+#include "request/request.h"
+
+/* What to cancel: IORING_ASYNC_CANCEL_* in `flags`. */
+struct cancel_match {
+	u64 user_data;
+	u32 flags;
+	const struct file *file; /* ASYNC_CANCEL_FD: the held file, or NULL and `fd` */
+	int fd;
+	u8 opcode; /* ASYNC_CANCEL_OP */
+	const struct request *self; /* is not matched */
+};
+
+/* 0: it will complete with -ECANCELED. -EALREADY: it is being executed (and interrupted, if it can be)
+ * or about to complete. -ENOENT: it cannot be stopped and will complete normally. */
+int request_cancel(struct request *req);
+
+/* Cancels the first that matches: 0, -ENOENT, -EALREADY. With ALL or ANY, all: how many. */
+int cancel_matching(struct ring *ring, const struct cancel_match *match);
+
+/* Cancels everything that can be; for a ring that ends. Call again until nothing is pending. */
+void cancel_everything(struct ring *ring);
+
+#endif

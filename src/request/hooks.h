@@ -1,0 +1,27 @@
+/*
+ * hooks.h - what requests ask of the descriptors' keeper (syscall/descriptor.c)
+ *
+ * A CLOSE request ends a descriptor as close() does, and an EPOLL_CTL request may
+ * name a ring; both are known one layer above, which fills this table once,
+ * before the first ring.
+ */
+#ifndef RS_REQUEST_HOOKS_H
+#define RS_REQUEST_HOOKS_H
+
+#include "base/types.h"
+
+struct ring;
+
+struct descriptor_hooks {
+	/* Whether fd is one of our rings. */
+	bool (*is_ring)(int fd);
+	/* The driver of `ring` is about to close fd: its file moves if anybody holds it. Other rings that
+	 * wait on fd are told; the lock of `ring` is held, and let go meanwhile if it must be. */
+	void (*closing_in_driver)(struct ring *ring, int fd);
+	/* What to give to poll() and epoll_ctl() in place of fd. */
+	int (*pollable)(int fd);
+};
+
+extern struct descriptor_hooks hooks;
+
+#endif

@@ -1,0 +1,327 @@
+/*
+ * poll.c - requests that wait for a file to be ready
+ *
+ * One epoll set a ring. A descriptor is in it once, with the union of what its
+ * waiters want, and EPOLLONESHOT: after a wake-up it is silent until somebody
+ * arms it again, by one epoll_ctl(), which also looks at the file's state: so
+ * readiness between the attempt that failed and the arming is not missed.
+ *
+ * Registrations are never trusted to be there: EPOLL_CTL_MOD says ENOENT if the
+ * program closed the descriptor behind our back (and perhaps opened another file
+ * under its number), and then it is added.
+ *
+ * Multishot polls see each edge of readiness once, so they cannot share a
+ * registration that is armed again at will. Each has its own, on a private
+ * duplicate, edge-triggered, in a second set inside the first.
+ *
+ * Invariants:  L1 a request is in a target's list exactly while it is WAIT_POLL
+ *              L2 a one-shot target is never freed before its ring: an event may be on its way
+ * The kernel:  io_uring/poll.c, wait queue entries on each file; no descriptors
+ */
+#include "request/poll.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "base/pages.h"
+#include "host/kernel.h"
+#include "request/pending.h"
+#include "request/link.h"
+#include "request/ring.h"
+#include "request/wait.h"
+
+/* The waiters of one descriptor number, or one multishot poll. */
+struct poll_target {
+	struct list_node waiters; /* (r) struct poll_wait */
+	s32 fd;			  /* (r) as registered */
+	u32 armed;		  /* (r) events armed, 0: silent */
+	bool is_multi;		  /* (c) fd is a private duplicate of its own */
+	u8 unused[7];
+};
+_Static_assert(sizeof(struct poll_target) % 16 == 0, "slab object");
+
+#define TARGETS_SIZE (FD_SLOTS * sizeof(struct poll_target *))
+
+int poll_now(int fd, u32 events)
+{
+	struct pollfd entry = {.fd = fd, .events = (short)events};
+	struct timespec zero = {0};
+	long n = host_call(SYS_ppoll, &entry, 1, &zero, NULL, 8);
+
+	if (n <= 0)
+		return 0;
+	return entry.revents & POLLNVAL ? -EBADF : (unsigned short)entry.revents;
+}
+
+int ring_poll_fd(struct ring *ring)
+{
+	int fd = load_acquire(&ring->poll_fd), none = -1;
+	const struct ring_header *header = ring->memory.header;
+
+	if (fd >= 0)
+		return fd;
+	fd = fd_make_private((int)host_call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC));
+	if (fd < 0)
+		return fd;
+	if (!compare_exchange(&ring->poll_fd, &none, fd)) {
+		fd_close_private(fd);
+		return none;
+	}
+	/* Either we see the CQEs posted so far, or ring_commit() sees the descriptor: both sides store,
+	 * then load, with a full barrier between. */
+	if (load_acquire(&header->cq_tail) != load_relaxed(&header->cq_head)) {
+		u64 one = 1;
+
+		host_call(SYS_write, fd, &one, sizeof(one));
+	}
+	return fd;
+}
+
+int poll_substitute(int fd)
+{
+	const struct fd_slot *slot = fd_slot(fd);
+	struct ring *ring = slot ? load_acquire(&slot->ring) : NULL;
+
+	return likely(ring == NULL) ? fd : ring_poll_fd(ring);
+}
+
+static struct poll_target *target_create(struct ring *ring, int fd, bool is_multi)
+{
+	struct poll_target *target;
+
+	if (ring->poll_slab.object_size == 0)
+		slab_init(&ring->poll_slab, sizeof(struct poll_target), RING_REQUESTS_LIMIT);
+	target = slab_alloc(&ring->poll_slab);
+	if (target == NULL)
+		return NULL;
+	*target = (struct poll_target){.fd = fd, .is_multi = is_multi};
+	list_init(&target->waiters);
+	return target;
+}
+
+static struct poll_target *target_of(struct ring *ring, int fd)
+{
+	if (fd < 0 || fd >= FD_SLOTS)
+		return NULL;
+	if (ring->poll_targets == NULL) {
+		ring->poll_targets = pages_reserve(TARGETS_SIZE);
+		if (ring->poll_targets == NULL)
+			return NULL;
+	}
+	if (ring->poll_targets[fd] == NULL)
+		ring->poll_targets[fd] = target_create(ring, fd, false);
+	return ring->poll_targets[fd];
+}
+
+static u32 wanted(const struct poll_target *target)
+{
+	const struct poll_wait *wait;
+	u32 events = 0;
+
+	list_for_each_entry(wait, &target->waiters, node)
+		events |= wait->events;
+	return events;
+}
+
+/* Arms the target for what its waiters want. 0 or -errno. */
+static int target_arm(struct ring *ring, struct poll_target *target)
+{
+	struct epoll_event event = {
+		.events = wanted(target) | EPOLLONESHOT,
+		.data.ptr = target,
+	};
+	int epoll_fd = ring->events.epoll_fd;
+	long err;
+
+	err = host_call(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_MOD, target->fd, &event);
+	if (err == -ENOENT)
+		err = host_call(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_ADD, target->fd, &event);
+	target->armed = err ? 0 : event.events;
+	return (int)err;
+}
+
+static void start_waiting(struct request *req, struct poll_target *target)
+{
+	request_set_state(req, REQUEST_WAIT_POLL);
+	pending_add(req);
+	stats_count(req->ring->stats, COUNTER_WAITS_POLL, 1);
+	req->poll.target = target;
+	link_timeout_start(req);
+}
+
+int poll_arm(struct request *req, u32 events)
+{
+	struct ring *ring = req->ring;
+	struct poll_target *target;
+	int fd, err = wait_events_init(ring);
+
+	if (err == 0)
+		err = request_hold_file(req);
+	if (err)
+		return err;
+	fd = poll_substitute(request_fd(req));
+	if (fd < 0)
+		return fd;
+	target = target_of(ring, fd);
+	if (target == NULL)
+		return -ENOMEM;
+	req->poll.events = events;
+	list_add_tail(&target->waiters, &req->poll.node);
+	err = target_arm(ring, target);
+	if (err) {
+		list_del(&req->poll.node);
+		return err;
+	}
+	start_waiting(req, target);
+	return 0;
+}
+
+static void multi_target_free(struct ring *ring, struct poll_target *target)
+{
+	host_call(SYS_epoll_ctl, ring->events.multi_fd, EPOLL_CTL_DEL, target->fd, NULL);
+	fd_close_private(target->fd);
+	slab_free(&ring->poll_slab, target);
+}
+
+int poll_arm_multi(struct request *req, u32 events)
+{
+	struct ring *ring = req->ring;
+	struct epoll_event event = {.events = events | EPOLLET};
+	struct poll_target *target;
+	int fd, err = wait_multi_init(ring);
+
+	if (err == 0)
+		err = request_hold_file(req);
+	if (err)
+		return err;
+	fd = poll_substitute(request_fd(req));
+	if (fd >= 0)
+		fd = fd_duplicate_private(fd);
+	if (fd < 0)
+		return fd;
+	target = target_create(ring, fd, true);
+	if (target == NULL) {
+		fd_close_private(fd);
+		return -ENOMEM;
+	}
+	req->poll.events = events;
+	list_add_tail(&target->waiters, &req->poll.node);
+	event.data.ptr = target;
+	err = (int)host_call(SYS_epoll_ctl, ring->events.multi_fd, EPOLL_CTL_ADD, fd, &event);
+	if (err) {
+		list_del(&req->poll.node);
+		multi_target_free(ring, target);
+		return err;
+	}
+	start_waiting(req, target);
+	return 0;
+}
+
+void poll_disarm(struct request *req)
+{
+	struct poll_target *target = req->poll.target;
+
+	rs_assert(list_is_linked(&req->poll.node));
+	list_del(&req->poll.node);
+	/* A one-shot registration stays armed: one empty wake-up at the most. */
+	if (target->is_multi)
+		multi_target_free(req->ring, target);
+}
+
+void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
+{
+	struct poll_wait *wait, *tmp;
+
+	target->armed = 0;
+	list_for_each_entry_safe(wait, tmp, &target->waiters, node) {
+		struct request *req = container_of(wait, struct request, poll);
+		u32 seen = revents & (wait->events | EPOLLERR | EPOLLHUP);
+
+		if (seen == 0)
+			continue;
+		list_del(&wait->node);
+		wait->revents = seen;
+		ring_ready_add(ring, req);
+	}
+	/* The others wait on. If the file went away meanwhile they are issued again, and see it. */
+	if (list_is_empty(&target->waiters) || target_arm(ring, target) == 0)
+		return;
+	list_for_each_entry_safe(wait, tmp, &target->waiters, node) {
+		list_del(&wait->node);
+		wait->revents = EPOLLERR;
+		ring_ready_add(ring, container_of(wait, struct request, poll));
+	}
+}
+
+/* One edge. The request posts a marked CQE and goes on; if the CQ is full it ends with this one. */
+static void multi_event(struct ring *ring, struct poll_target *target, u32 revents)
+{
+	struct request *req =
+		container_of(list_first(&target->waiters, struct poll_wait, node), struct request, poll);
+	u32 seen = revents & (req->poll.events | EPOLLERR | EPOLLHUP);
+
+	if (seen == 0)
+		return;
+	if (ring->cq.backlog_count == 0 && cq_ready(&ring->cq, &ring->memory) < ring->memory.cq_entries) {
+		request_post_more(req, (s32)seen, 0);
+		return;
+	}
+	poll_disarm(req);
+	request_end(req, (s32)seen);
+}
+
+#define MULTI_BATCH 64
+
+void poll_multi_events(struct ring *ring)
+{
+	struct epoll_event events[MULTI_BATCH];
+	long n;
+
+	do {
+		n = host_call(SYS_epoll_pwait, ring->events.multi_fd, events, MULTI_BATCH, 0, NULL,
+			      8);
+		for (long i = 0; i < n; i++)
+			multi_event(ring, events[i].data.ptr, events[i].events);
+	} while (n == MULTI_BATCH);
+}
+
+void poll_file_moved(struct ring *ring, int old_fd, struct file *file)
+{
+	struct poll_target *old, *target;
+	int fd = file_fd(file);
+
+	if (ring->poll_targets == NULL || old_fd >= FD_SLOTS)
+		return;
+	old = ring->poll_targets[old_fd];
+	if (old == NULL)
+		return;
+	/* The duplicate keeps the file open, so the registration would outlive the number. */
+	host_call(SYS_epoll_ctl, ring->events.epoll_fd, EPOLL_CTL_DEL, old_fd, NULL);
+	old->armed = 0;
+	if (list_is_empty(&old->waiters))
+		return;
+	target = fd >= 0 ? target_of(ring, fd) : NULL;
+	while (!list_is_empty(&old->waiters)) {
+		struct poll_wait *wait = list_first(&old->waiters, struct poll_wait, node);
+
+		list_del(&wait->node);
+		if (target != NULL) {
+			list_add_tail(&target->waiters, &wait->node);
+			wait->target = target;
+		} else {
+			request_end(container_of(wait, struct request, poll), -EBADF);
+		}
+	}
+	if (target != NULL && target_arm(ring, target))
+		poll_event(ring, target, EPOLLERR);
+}
+
+void poll_destroy(struct ring *ring)
+{
+	if (ring->poll_targets != NULL)
+		pages_free(ring->poll_targets, TARGETS_SIZE);
+	ring->poll_targets = NULL;
+	ring->poll_slab.used = 0; /* one-shot targets end with their ring (L2) */
+	slab_destroy(&ring->poll_slab);
+}

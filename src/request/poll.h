@@ -1,0 +1,48 @@
+/*
+ * poll.h - requests that wait for a file to be ready. All calls: driver.
+ */
+#ifndef RS_REQUEST_POLL_H
+#define RS_REQUEST_POLL_H
+
+#include "request/request.h"
+
+/*
+ * The request waits (WAIT_POLL) until one of `events` (EPOLL*; errors and
+ * hang-up always) is true of its file, which it holds from now on. It is
+ * issued again then, with poll.revents saying what was seen. If it is true
+ * already the wake-up comes at once. 0, or -errno and it does not wait: -EBADF,
+ * -EPERM (such files are never polled: regular files, directories), -ENOMEM, -EMFILE.
+ */
+int poll_arm(struct request *req, u32 events);
+
+/*
+ * The same, but each new edge of readiness calls poll_multi_event() and the
+ * request goes on waiting.
+ */
+int poll_arm_multi(struct request *req, u32 events);
+
+/* Takes a WAIT_POLL request out. Always possible: wake-ups happen under the ring's lock. */
+void poll_disarm(struct request *req);
+
+/* What poll(2) says now of `fd`: the events among `events` that are true, EPOLLERR and EPOLLHUP included,
+ * or -EBADF. Never blocks. */
+int poll_now(int fd, u32 events);
+
+/* The descriptor to poll in place of fd: a ring's eventfd if it is a ring (ring_poll_fd()), else fd. */
+int poll_substitute(int fd);
+
+/* The ring's pollable eventfd, made when first asked for; -errno. Any thread, no lock needed. */
+int ring_poll_fd(struct ring *ring);
+
+/* An event of the ring's epoll set (wait.c) for `target`. */
+void poll_event(struct ring *ring, struct poll_target *target, u32 revents);
+
+/* Events of the set of multishot polls. */
+void poll_multi_events(struct ring *ring);
+
+/* The program is about to close old_fd; its file has moved to file->fd. Waiters follow. */
+void poll_file_moved(struct ring *ring, int old_fd, struct file *file);
+
+void poll_destroy(struct ring *ring);
+
+#endif

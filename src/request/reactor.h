@@ -1,0 +1,28 @@
+/*
+ * reactor.h - the one thread that drives rings whose program is not in enter
+ */
+#ifndef RS_REQUEST_REACTOR_H
+#define RS_REQUEST_REACTOR_H
+
+#include "request/ring.h"
+
+/* Driver, when the program leaves enter: if something may complete meanwhile, the reactor attends. */
+void reactor_attend(struct ring *ring);
+
+/* Driver, before it sleeps in the ring itself: the reactor lets it be. */
+void reactor_release(struct ring *ring);
+
+/* Driver. A new SQPOLL ring. 0, or -errno if there can be no thread. */
+int reactor_start_sqpoll(struct ring *ring);
+
+/* Any thread. Wakes the reactor: an SQPOLL ring has SQEs (IORING_ENTER_SQ_WAKEUP). */
+void reactor_kick(void);
+
+/* What to do with a ring whose descriptor was closed behind our back; set by syscall/. Called by the
+ * reactor without locks; true if the ring is (now) gone. */
+void reactor_set_sweep(bool (*sweep)(struct ring *ring));
+
+/* In the child of a fork(): the thread stayed with the parent. */
+void reactor_fork_child(void);
+
+#endif

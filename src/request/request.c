@@ -1,0 +1,323 @@
+/*
+ * request.c - the life of a request (see request.h for its drawing)
+ *
+ * A request is issued by request_issue(), the one place where an operation's
+ * verdict is acted upon; it ends in request_complete(), the one place where
+ * CQEs of requests come from.
+ *
+ * Not here: links and drain (link.c), polls (poll.c), timers (timer.c), the
+ * submission of a batch (syscall/enter.c).
+ */
+#include "request/request.h"
+
+#include <errno.h>
+
+#include "host/clock.h"
+#include "request/link.h"
+#include "request/pending.h"
+#include "request/poll.h"
+#include "request/ring.h"
+#include "request/timer.h"
+#include "request/wait.h"
+
+#define BIT(state) (1u << REQUEST_##state)
+
+/* Where each state may go: T1 of request.h. */
+static const u16 legal_moves[] = {
+	[REQUEST_SUBMITTED] = BIT(ISSUED) | BIT(HELD) | BIT(COMPLETE),
+	[REQUEST_HELD] = BIT(QUEUED) | BIT(ISSUED) | BIT(COMPLETE),
+	[REQUEST_QUEUED] = BIT(ISSUED) | BIT(COMPLETE) | BIT(HELD) | BIT(WAIT_POLL) |
+			   BIT(WAIT_PAGE) | BIT(WAIT_DEVICE) | BIT(WAIT_TIMER) | BIT(PUNTED),
+	[REQUEST_ISSUED] = BIT(QUEUED) | BIT(COMPLETE) | BIT(WAIT_POLL) | BIT(WAIT_PAGE) |
+			   BIT(WAIT_DEVICE) | BIT(WAIT_TIMER) | BIT(PUNTED),
+	[REQUEST_WAIT_PAGE] = BIT(QUEUED),
+	[REQUEST_WAIT_DEVICE] = BIT(QUEUED),
+	[REQUEST_WAIT_POLL] = BIT(QUEUED),
+	[REQUEST_WAIT_TIMER] = BIT(QUEUED),
+	[REQUEST_PUNTED] = BIT(QUEUED),
+	[REQUEST_COMPLETE] = 0,
+};
+
+static const char *const state_names[] = {
+	[REQUEST_SUBMITTED] = "SUBMITTED",     [REQUEST_HELD] = "HELD",
+	[REQUEST_QUEUED] = "QUEUED",	       [REQUEST_ISSUED] = "ISSUED",
+	[REQUEST_WAIT_PAGE] = "WAIT_PAGE",     [REQUEST_WAIT_DEVICE] = "WAIT_DEVICE",
+	[REQUEST_WAIT_POLL] = "WAIT_POLL",     [REQUEST_WAIT_TIMER] = "WAIT_TIMER",
+	[REQUEST_PUNTED] = "PUNTED",	       [REQUEST_COMPLETE] = "COMPLETE",
+};
+
+const char *request_state_name(enum request_state state)
+{
+	return state_names[state];
+}
+
+void request_set_state(struct request *req, enum request_state state)
+{
+	rs_assert(legal_moves[req->state] & 1u << state);
+	/* Relaxed: another thread that owned the request hands it over through the task-work
+	 * queue, whose push and take order everything else. */
+	store_relaxed(&req->state, (u8)state);
+}
+
+void ring_ready_add(struct ring *ring, struct request *req)
+{
+	rs_assert(lock_is_mine(&ring->lock));
+	request_set_state(req, REQUEST_QUEUED);
+	req->ready_next = NULL;
+	*ring->ready_tail = req;
+	ring->ready_tail = &req->ready_next;
+}
+
+void request_task_work_add(struct request *req)
+{
+	struct ring *ring = req->ring; /* req may be gone as soon as it is pushed; rings never are */
+
+	request_set_state(req, REQUEST_QUEUED);
+	if (mpsc_push(&ring->task_work, &req->task_work) && load_relaxed(&ring->wants_wake))
+		wait_wake(ring); /* the push is a full barrier; pairs with the one in wait_prepare() */
+}
+
+void ring_post(struct ring *ring, u64 user_data, s32 result, u32 cqe_flags, const u64 *extra)
+{
+	stats_count(ring->stats, COUNTER_CQES, 1);
+	ring->event_is_due |= !ring->event_async_only || !ring->is_submitting;
+	ring->count_cqes++;
+	if (!cq_post(&ring->cq, &ring->memory, user_data, result, cqe_flags, extra))
+		stats_count(ring->stats, COUNTER_CQ_OVERFLOWS, 1);
+}
+
+bool request_post_more(struct request *req, s32 result, u32 cqe_flags)
+{
+	struct ring *ring = req->ring;
+	u32 backlog = ring->cq.backlog_count;
+
+	ring_post(ring, req->user_data, result, cqe_flags | IORING_CQE_F_MORE, NULL);
+	return ring->cq.backlog_count == backlog;
+}
+
+int request_hold_file(struct request *req)
+{
+	if (req->file != NULL)
+		return 0;
+	req->file = file_hold(req->fd);
+	if (req->file == NULL)
+		return -ENOMEM;
+	req->flags |= REQ_FILE_OWNED;
+	return 0;
+}
+
+void request_free(struct request *req)
+{
+	struct ring *ring = req->ring;
+
+	if (req->op != NULL && req->op->cleanup != NULL)
+		req->op->cleanup(req);
+	if (req->flags & REQ_FILE_OWNED)
+		file_put(req->file);
+	if (req->file_resource)
+		resource_put(ring, req->file_resource);
+	if (req->buffer_resource)
+		resource_put(ring, req->buffer_resource);
+	slab_free(&ring->requests, req);
+}
+
+static void complete_stats(struct ring *ring, const struct request *req)
+{
+	struct stats_op *op = &ring->stats->ops[req->opcode];
+
+	op->count++;
+	if (req->result < 0)
+		op->errors++;
+	if (ring->is_submitting)
+		stats_count(ring->stats, COUNTER_INLINE, 1);
+	if (unlikely(stats_has_latency))
+		stats_latency_record(ring->stats, req->opcode, clock_ticks() - req->submit_ticks);
+}
+
+void request_complete(struct request *req)
+{
+	struct ring *ring = req->ring;
+
+	if (req->flags & REQ_PENDING)
+		pending_remove(req);
+	request_set_state(req, REQUEST_COMPLETE);
+	complete_stats(ring, req);
+	if (likely(!(req->flags & IOSQE_CQE_SKIP_SUCCESS)))
+		ring_post(ring, req->user_data, req->result, req->cqe_flags, NULL);
+	if (unlikely(req->opcode == IORING_OP_TIMEOUT))
+		ring->count_cqes--; /* timeouts do not count as the CQEs that they count */
+	if (unlikely(req->flags & (REQ_LINKED | REQ_ARM_LTIMEOUT | REQ_LTIMEOUT_ARMED)))
+		link_continue(req);
+	request_free(req);
+	if (unlikely(ring->drain_active))
+		drain_check(ring);
+}
+
+void request_end(struct request *req, s32 result)
+{
+	req->flags |= REQ_FINISHED;
+	request_set_result(req, result);
+	ring_ready_add(req->ring, req);
+}
+
+/* What the worker runs. The request is its own until request_task_work_add(). */
+static void punt_run(struct punt_work *work)
+{
+	struct request *req = container_of(work, struct request, punt);
+
+	req->op->block(req);
+}
+
+static void punt_done(struct punt_work *work)
+{
+	struct request *req = container_of(work, struct request, punt);
+
+	req->flags |= REQ_FINISHED;
+	request_task_work_add(req);
+}
+
+/* The worker makes its call when it comes to it, so it gets a descriptor that only it can close. */
+static int punt_take_file(struct request *req)
+{
+	struct file *file;
+	int err;
+
+	if (!req->op->needs_file)
+		return 0;
+	file = file_duplicate(request_fd(req), &err);
+	if (file == NULL)
+		return err;
+	if (req->flags & REQ_FILE_OWNED)
+		file_put(req->file);
+	req->file = file;
+	req->flags |= REQ_FILE_OWNED;
+	return 0;
+}
+
+void request_punt(struct request *req)
+{
+	struct ring *ring = req->ring;
+	int err = punt_take_file(req);
+
+	if (err) {
+		request_set_result(req, err);
+		request_complete(req);
+		return;
+	}
+	punt_work_init(&req->punt, punt_run, punt_done, 0);
+	request_set_state(req, REQUEST_PUNTED);
+	pending_add(req);
+	stats_count(ring->stats, COUNTER_PUNTS, 1);
+	link_timeout_start(req);
+	if (punt_queue(&req->punt, !req->op->is_unbounded) == 0)
+		return;
+	/* No thread to be had: the call is made here. Slow, but nothing is lost. */
+	req->op->block(req);
+	req->flags |= REQ_FINISHED;
+	ring_ready_add(ring, req);
+}
+
+/* Finds what sqe->fd names. Only a fixed file is looked up here: a bad number is found by the call itself. */
+static int resolve_file(struct request *req)
+{
+	if (!(req->flags & IOSQE_FIXED_FILE) || req->file != NULL)
+		return 0;
+	req->file_resource = resource_lookup(&req->ring->files, (u32)req->fd);
+	if (req->file_resource == NULL || req->file_resource->file == NULL) {
+		req->file_resource = NULL;
+		return -EBADF;
+	}
+	req->file_resource->refs++;
+	req->file = req->file_resource->file;
+	return 0;
+}
+
+/* Its operation said to wait for the file. */
+static void issue_poll(struct request *req)
+{
+	int err;
+
+	if (req->flags & REQ_NOWAIT) {
+		request_set_result(req, -EAGAIN);
+		request_complete(req);
+		return;
+	}
+	err = poll_arm(req, req->op->poll_events);
+	if (err == -EPERM && req->op->block != NULL) {
+		request_punt(req); /* a file that cannot be polled: the call can only block */
+		return;
+	}
+	if (err) {
+		request_set_result(req, err);
+		request_complete(req);
+	}
+}
+
+void request_issue(struct request *req)
+{
+	struct ring *ring = req->ring;
+
+	request_set_state(req, REQUEST_ISSUED);
+	if (unlikely(req->flags & REQ_ISSUED_ONCE))
+		stats_count(ring->stats, COUNTER_RETRIES, 1);
+	req->flags |= REQ_ISSUED_ONCE;
+	if (req->op->needs_file) {
+		int err = resolve_file(req);
+
+		if (unlikely(err)) {
+			request_set_result(req, err);
+			request_complete(req);
+			return;
+		}
+	}
+	switch (req->op->issue ? req->op->issue(req) : ISSUE_PUNT) {
+	case ISSUE_DONE:
+		request_complete(req);
+		break;
+	case ISSUE_POLL:
+		issue_poll(req);
+		break;
+	case ISSUE_PUNT:
+		request_punt(req);
+		break;
+	case ISSUE_WAITING:
+		break;
+	}
+}
+
+/* One QUEUED request: finished where it waited, to be issued, or caught again. */
+static void run_one(struct request *req)
+{
+	if (req->flags & REQ_PENDING)
+		pending_remove(req);
+	if (unlikely(req->ring->life != RING_ALIVE && !(req->flags & REQ_FINISHED))) {
+		req->flags |= REQ_FINISHED; /* the ring ends: nothing begins any more */
+		request_set_result(req, -ECANCELED);
+	}
+	if (req->flags & REQ_FINISHED)
+		request_complete(req);
+	else
+		request_issue(req);
+}
+
+void ring_run(struct ring *ring)
+{
+	rs_assert(lock_is_mine(&ring->lock));
+	for (;;) {
+		struct mpsc_node *node = mpsc_take_all(&ring->task_work);
+		struct request *req;
+
+		while (node != NULL) {
+			req = container_of(node, struct request, task_work);
+			node = node->next;
+			run_one(req);
+		}
+		req = ring->ready_head;
+		if (req == NULL)
+			return;
+		ring->ready_head = req->ready_next;
+		if (ring->ready_head == NULL)
+			ring->ready_tail = &ring->ready_head;
+		run_one(req);
+	}
+}

@@ -1,0 +1,177 @@
+/*
+ * ring.c - making rings and ending them, and their memory for copies
+ *
+ * Rings live in a table that only grows; a slot is used again after its ring
+ * ended. So anybody may keep a pointer to a ring, take its lock, and see
+ * whether it is still alive.
+ *
+ * A ring ends (ring_end()) in the thread that closed its last descriptor:
+ * everything that waits is cancelled, and what cannot be (a read at the
+ * device) is waited for, so that afterwards nothing writes to the program's
+ * memory. The kernel leaves that to a worker, after close() has returned.
+ */
+#include "request/ring.h"
+
+#include <errno.h>
+
+#include "base/pages.h"
+#include "request/cancel.h"
+#include "request/pending.h"
+#include "request/poll.h"
+#include "request/reactor.h"
+#include "request/rings.h"
+#include "request/wait.h"
+
+static struct lock rings_lock;
+static struct ring *rings[RINGS_LIMIT];
+static u32 rings_count; /* (a) slots ever used */
+
+static const u32 alloc_sizes[RING_ALLOC_CLASSES] = {128, 512, 4096, 16384};
+
+struct ring *rings_get(u32 index)
+{
+	/* Pairs with the release in ring_take_slot(). */
+	return index < load_acquire(&rings_count) ? rings[index] : NULL;
+}
+
+/* A ring that nobody uses, with life RING_DYING so that nobody else takes it. */
+static struct ring *ring_take_slot(void)
+{
+	struct ring *ring = NULL;
+
+	lock_acquire(&rings_lock);
+	for (u32 i = 0; i < rings_count && ring == NULL; i++)
+		if (load_relaxed(&rings[i]->life) == RING_FREE)
+			ring = rings[i];
+	if (ring == NULL && rings_count < RINGS_LIMIT) {
+		ring = pages_alloc(sizeof(*ring));
+		if (ring != NULL) {
+			rings[rings_count] = ring;
+			store_release(&rings_count, rings_count + 1);
+		}
+	}
+	if (ring != NULL)
+		store_relaxed(&ring->life, RING_DYING);
+	lock_release(&rings_lock);
+	return ring;
+}
+
+struct ring *ring_new(u32 setup_flags)
+{
+	struct ring *ring = ring_take_slot();
+	struct lock lock;
+
+	if (ring == NULL)
+		return NULL;
+	lock_acquire(&ring->lock);
+	lock = ring->lock;
+	*ring = (struct ring){
+		.lock = lock,
+		.life = RING_DYING,
+		.setup_flags = setup_flags,
+		.events = {.epoll_fd = -1, .wake_fd = -1, .multi_fd = -1},
+		.event_fd = -1,
+		.fd = -1,
+		.poll_fd = -1,
+	};
+	ring->stats = stats_block_claim();
+	ring->ready_tail = &ring->ready_head;
+	ring->drain_tail = &ring->drain_head;
+	list_init(&ring->count_timeouts);
+	cq_init(&ring->cq);
+	slab_init(&ring->requests, sizeof(struct request), RING_REQUESTS_LIMIT);
+	for (u32 i = 0; i < RING_ALLOC_CLASSES; i++)
+		slab_init(&ring->alloc[i], alloc_sizes[i], RING_REQUESTS_LIMIT);
+	lock_release(&ring->lock);
+	return ring;
+}
+
+void ring_delete(struct ring *ring)
+{
+	rs_assert(lock_is_mine(&ring->lock) && ring->life == RING_DYING);
+	rs_assert(ring->pending.count == 0 && ring->requests.used == 0);
+	resource_table_destroy(ring, &ring->files);
+	resource_table_destroy(ring, &ring->buffers);
+	if (ring->resource_slab.object_size)
+		slab_destroy(&ring->resource_slab);
+	aio_queue_destroy(&ring->aio);
+	poll_destroy(ring);
+	pending_destroy(ring);
+	heap_destroy(&ring->timers);
+	cq_destroy(&ring->cq);
+	slab_destroy(&ring->requests);
+	for (u32 i = 0; i < RING_ALLOC_CLASSES; i++)
+		slab_destroy(&ring->alloc[i]);
+	fd_close_private(ring->event_fd);
+	fd_close_private(exchange_full(&ring->poll_fd, -1));
+	wait_events_destroy(ring);
+	ring_memory_unmap(&ring->memory);
+	stats_block_release(ring->stats);
+	store_release(&ring->life, RING_FREE);
+}
+
+void ring_end(struct ring *ring)
+{
+	rs_assert(lock_is_mine(&ring->lock));
+	ring->life = RING_DYING;
+	reactor_release(ring);
+	while (ring->requests.used > 0 || ring->sleepers > 0) {
+		cancel_everything(ring);
+		wait_look(ring);
+		if (ring->sleepers > 0)
+			wait_wake(ring);
+		if (ring->requests.used > 0 || ring->sleepers > 0)
+			wait_once(ring);
+	}
+	ring_delete(ring);
+}
+
+void *ring_alloc(struct ring *ring, size_t size)
+{
+	for (u32 i = 0; i < RING_ALLOC_CLASSES; i++)
+		if (size <= alloc_sizes[i])
+			return slab_alloc(&ring->alloc[i]);
+	return pages_alloc(size);
+}
+
+void ring_free(struct ring *ring, void *ptr, size_t size)
+{
+	if (ptr == NULL)
+		return;
+	for (u32 i = 0; i < RING_ALLOC_CLASSES; i++) {
+		if (size <= alloc_sizes[i]) {
+			slab_free(&ring->alloc[i], ptr);
+			return;
+		}
+	}
+	pages_free(ptr, size);
+}
+
+void rings_fork_prepare(void)
+{
+	lock_acquire(&rings_lock);
+	for (u32 i = 0; i < rings_count; i++)
+		lock_acquire(&rings[i]->lock);
+}
+
+void rings_fork_parent(void)
+{
+	for (u32 i = rings_count; i-- > 0;)
+		lock_release(&rings[i]->lock);
+	lock_release(&rings_lock);
+}
+
+void rings_fork_child(void)
+{
+	for (u32 i = 0; i < rings_count; i++) {
+		struct ring *ring = rings[i];
+
+		/* The threads, the device queue and the sleepers stayed with the parent. Its
+		 * memory stays mapped, and untouched: it is the parent's ring. */
+		aio_queue_fork_child(&ring->aio);
+		if (ring->life != RING_FREE)
+			store_relaxed(&ring->life, RING_INHERITED);
+		ring->lock = LOCK_INIT;
+	}
+	rings_lock = LOCK_INIT;
+}

@@ -1,0 +1,164 @@
+/*
+ * ring.h - one io_uring instance
+ *
+ * Lock legend: (c) constant after setup, (r) the ring's lock, (a) atomic.
+ * Lock order:  ring lock -> file_lock, page-in lock, punt lock (all leaves). Two
+ * ring locks are never held together, but by fork() (rings_fork_prepare()), which
+ * takes rings_lock and then all of them.
+ *
+ * Rings are never freed, only used again (type-stable), so a lookup needs no
+ * reference: take the lock, then look whether it is still the ring you meant.
+ *
+ * The kernel: struct io_ring_ctx
+ */
+#ifndef RS_REQUEST_RING_H
+#define RS_REQUEST_RING_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/mpsc.h"
+#include "base/slab.h"
+#include "device/aio.h"
+#include "observe/stats.h"
+#include "request/request.h"
+#include "request/resource.h"
+#include "ring/cq.h"
+#include "ring/sq.h"
+
+/* Requests that may exist in one ring at a time. */
+#define RING_REQUESTS_LIMIT (1u << 22)
+#define RING_ALLOC_CLASSES  4
+
+enum ring_life {
+	RING_FREE,	/* on the free list, nobody's */
+	RING_ALIVE,
+	RING_INHERITED, /* the parent's, seen from a fork()ed child: every call is refused */
+	RING_DYING,	/* its last descriptor was closed; requests are being cancelled */
+};
+
+/* Who looks after the completions of a ring whose program is not inside enter. */
+enum ring_attendance {
+	ATTEND_NOBODY, /* nothing waits, or completions only appear in enter (DEFER_TASKRUN, IOPOLL) */
+	ATTEND_TICK,   /* the reactor looks each millisecond */
+	ATTEND_EPOLL,  /* the reactor waits on the ring's epoll descriptor */
+};
+
+/* Requests that wait, findable by user_data (pending.c). */
+struct pending_table {
+	struct list_node *buckets; /* (r) power of two, NULL at first */
+	struct list_node fallback; /* (r) used while there is no memory for buckets */
+	u32 bucket_count;
+	u32 count;
+};
+
+/* Event sets that the driver waits for; made when first needed (wait.c). */
+struct ring_events {
+	int epoll_fd; /* (c) -1 until needed; the one thing a wait blocks in */
+	int wake_fd;  /* (c) eventfd: another thread has task work for us */
+	int multi_fd; /* (c) -1 or the epoll set of multishot polls (poll.c), inside epoll_fd */
+	bool aio_is_added;
+};
+
+struct ring {
+	struct lock lock;
+	enum ring_life life;   /* (r) */
+	u32 setup_flags;       /* (c) */
+	bool is_disabled;      /* (r) R_DISABLED and not yet enabled */
+	u32 submitter_tid;     /* (r) SINGLE_ISSUER: the only thread that may submit; 0 not yet known */
+	struct ring_memory memory;
+	struct sq sq;
+	struct cq cq;
+	struct stats_block *stats; /* (r) */
+
+	/* Requests and their order (request.c, link.c) */
+	struct slab requests;	   /* (r) */
+	struct request *ready_head; /* (r) QUEUED by the driver itself, oldest first */
+	struct request **ready_tail;
+	struct mpsc_queue task_work; /* (a) QUEUED by others */
+	struct request *link_head, *link_last; /* (r) the link that is being submitted */
+	struct request *drain_head, **drain_tail; /* (r) HELD by a drain, in order, chained by ready_next */
+	u32 drain_held;		   /* (r) requests behind the drain, their links included */
+	bool drain_active, drain_next, drain_disabled; /* (r) */
+	bool is_submitting;	   /* (r) inside a batch: inline completions are counted, AIO is staged */
+
+	/* Where requests wait */
+	struct pending_table pending; /* (r) */
+	struct aio_queue aio;	   /* (r) */
+	struct heap timers;	   /* (r) by CLOCK_MONOTONIC nanoseconds */
+	struct list_node count_timeouts; /* (r) TIMEOUTs that wait for a number of CQEs (timer.c) */
+	u32 count_flushed;	   /* (r) CQEs, less those of timeouts, when the list was last looked at */
+	u32 count_cqes;		   /* (r) CQEs posted, less those of timeouts */
+	struct poll_target **poll_targets; /* (r) by descriptor number; NULL until needed */
+	struct slab poll_slab;	   /* (r) of struct poll_target */
+	struct slab alloc[RING_ALLOC_CLASSES]; /* (r) ring_alloc() */
+
+	/* Waiting and waking (wait.c, reactor.c) */
+	struct ring_events events;
+	u32 wants_wake;		   /* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
+	u32 sleepers;		   /* (r) threads inside the wait */
+	u32 kicks;		   /* (r) sleepers still to be woken to look at new CQEs */
+	u64 enter_count;	   /* (r) calls of enter, for the reactor to see activity */
+	u32 enters_since_poll;	   /* (r) enters since the events were last looked at */
+	enum ring_attendance attendance; /* (r) */
+	u32 idle_ticks;		   /* (r) ticks of the reactor without an enter */
+	u64 tick_enter_count;	   /* (r) enter_count at the last tick */
+	u64 watched_until;	   /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */
+	bool deferred_is_ready;	   /* (r) DEFER_TASKRUN: something can be run, and those who asked were told */
+
+	/* Registered things (resource.c, syscall/register.c) */
+	struct resource_table files, buffers; /* (r) */
+	struct slab resource_slab; /* (r) of struct resource */
+	int event_fd;		   /* (r) registered eventfd: a private duplicate, or -1 */
+	bool event_async_only;	   /* (r) signalled only for CQEs not posted while submitting */
+	bool event_is_due;	   /* (r) a CQE was posted since it was last signalled */
+
+	/* The descriptor (syscall/descriptor.c) */
+	int fd;			   /* (r) one name of it, -1: registered only */
+	u32 names;		   /* (r) descriptors and registered-ring slots that name it */
+	u64 inode;		   /* (c) of the memfd: tells whether a number still is this ring */
+	int poll_fd;		   /* (a) eventfd for those who poll the ring's descriptor, or -1 */
+	bool poll_fd_is_set;	   /* (r) */
+
+	/* SQPOLL (reactor.c) */
+	u64 sq_idle_ns;		   /* (c) */
+	u64 sq_active_ns;	   /* (r) when an SQE was last seen */
+	u32 sq_space_wanted;	   /* (a) a program waits in SQ_WAIT: futex */
+};
+
+static inline bool ring_is_deferred(const struct ring *ring)
+{
+	return ring->setup_flags & IORING_SETUP_DEFER_TASKRUN;
+}
+
+static inline bool ring_is_sqpoll(const struct ring *ring)
+{
+	return ring->setup_flags & IORING_SETUP_SQPOLL;
+}
+
+/* Driver. The request runs when the driver next comes to ring_run(). State QUEUED. */
+void ring_ready_add(struct ring *ring, struct request *req);
+
+/* Driver. Posts a CQE that belongs to no request (a resource's tag). */
+void ring_post(struct ring *ring, u64 user_data, s32 result, u32 cqe_flags, const u64 *extra);
+
+/* Driver. Runs task work until there is none; no system call but those of the requests themselves. */
+void ring_run(struct ring *ring);
+
+/* Driver. Makes posted CQEs visible: tail, backlog, registered eventfd, pollers, other sleepers. */
+void ring_commit(struct ring *ring);
+
+/* Driver. Moves what fits from the backlog into the CQ, and shows it. */
+void ring_flush_backlog(struct ring *ring);
+
+/* Driver. Memory for an operation's copies, freed with the same size; NULL if there is none. */
+void *ring_alloc(struct ring *ring, size_t size);
+void ring_free(struct ring *ring, void *ptr, size_t size);
+
+/* Whether anything of the ring can complete without the program. */
+static inline bool ring_has_pending(const struct ring *ring)
+{
+	return ring->pending.count > 0;
+}
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * submit.c - consuming a batch of SQEs
+ *
+ * Each SQE becomes a request, is checked, prepared (everything it points to is
+ * copied, so that the program may reuse it: FEAT_SUBMIT_STABLE) and entered.
+ * A refused SQE gets a CQE with its error and ends the batch, unless the ring
+ * was set up with SUBMIT_ALL.
+ *
+ * Direct reads and writes are staged meanwhile and go to the device together.
+ *
+ * The kernel: io_submit_sqes()
+ */
+#include "request/submit.h"
+
+#include "host/clock.h"
+#include "request/link.h"
+#include "request/ring.h"
+
+#define SQE_FLAGS_COMMON (IOSQE_FIXED_FILE | REQ_LINKED | IOSQE_ASYNC)
+#define SQE_FLAGS_VALID                                                                            \
+	(SQE_FLAGS_COMMON | IOSQE_BUFFER_SELECT | IOSQE_IO_DRAIN | IOSQE_CQE_SKIP_SUCCESS)
+
+static struct request *request_alloc(struct ring *ring)
+{
+	struct request *req = slab_alloc(&ring->requests);
+
+	if (unlikely(req == NULL))
+		return NULL;
+	req->ring = ring;
+	req->op = NULL;
+	req->flags = 0;
+	req->result = 0;
+	req->cqe_flags = 0;
+	req->state = REQUEST_SUBMITTED;
+	req->errno_of_prep = 0;
+	req->link = NULL;
+	req->file = NULL;
+	req->file_resource = NULL;
+	req->buffer_resource = NULL;
+	return req;
+}
+
+/* Flags that few SQEs have. 0 or -errno. */
+static int check_rare_flags(struct ring *ring, const struct op_def *op, u32 sqe_flags)
+{
+	if (sqe_flags & ~SQE_FLAGS_VALID)
+		return -EINVAL;
+	if (sqe_flags & IOSQE_BUFFER_SELECT && !op->allows_buffer_select)
+		return -EOPNOTSUPP;
+	if (sqe_flags & IOSQE_CQE_SKIP_SUCCESS)
+		ring->drain_disabled = true;
+	if (sqe_flags & IOSQE_IO_DRAIN) {
+		if (ring->drain_disabled)
+			return -EOPNOTSUPP;
+		drain_begin(ring);
+	}
+	return 0;
+}
+
+static int request_prepare(struct ring *ring, struct request *req, const struct io_uring_sqe *sqe)
+{
+	u32 sqe_flags = load_relaxed(&sqe->flags);
+	u8 opcode = load_relaxed(&sqe->opcode);
+	const struct op_def *op;
+
+	req->opcode = opcode;
+	req->flags = sqe_flags;
+	req->user_data = load_relaxed(&sqe->user_data);
+	if (unlikely(opcode >= IORING_OP_LAST)) {
+		req->opcode = 0;
+		return -EINVAL;
+	}
+	op = &op_table[opcode];
+	if (unlikely(op->prep == NULL))
+		return -EINVAL; /* not in the table: a later kernel's, or not implemented */
+	if (unlikely(sqe_flags & ~SQE_FLAGS_COMMON)) {
+		int err = check_rare_flags(ring, op, sqe_flags);
+
+		if (err)
+			return err;
+	}
+	if (unlikely(ring->drain_active || ring->drain_next))
+		drain_mark(ring, req);
+	if (unlikely(load_relaxed(&sqe->ioprio)) && !op->allows_ioprio)
+		return -EINVAL;
+	if (unlikely(ring->setup_flags & IORING_SETUP_IOPOLL) && !op->allows_iopoll)
+		return -EINVAL;
+	if (unlikely(load_relaxed(&sqe->personality)))
+		return -EINVAL; /* none can be registered */
+	req->fd = load_relaxed(&sqe->fd);
+	if (unlikely(stats_has_latency))
+		req->submit_ticks = clock_ticks();
+	req->op = op; /* from here on op->cleanup() has something to clean up */
+	return op->prep(req, sqe);
+}
+
+long submit_batch(struct ring *ring, u32 count)
+{
+	u32 submitted = 0;
+
+	count = min_of(count, sq_ready(&ring->sq, &ring->memory));
+	if (count == 0)
+		return 0;
+	ring->is_submitting = true;
+	while (submitted < count) {
+		struct request *req = request_alloc(ring);
+		const struct io_uring_sqe *sqe;
+		int err;
+
+		if (unlikely(req == NULL))
+			break;
+		sqe = sq_fetch(&ring->sq, &ring->memory);
+		if (unlikely(sqe == NULL)) {
+			slab_free(&ring->requests, req);
+			break;
+		}
+		submitted++;
+		err = link_submit(ring, req, request_prepare(ring, req, sqe));
+		if (unlikely(err) && !(ring->setup_flags & IORING_SETUP_SUBMIT_ALL))
+			break;
+	}
+	link_submit_end(ring);
+	ring->is_submitting = false;
+	stats_count(ring->stats, COUNTER_SQES, submitted);
+	sq_commit(&ring->sq, &ring->memory);
+	return submitted == 0 && ring->requests.free == NULL ? -EAGAIN : (long)submitted;
+}

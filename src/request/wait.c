@@ -1,0 +1,322 @@
+/*
+ * wait.c - where a driver sleeps, and who wakes it
+ *
+ * A wait blocks in one epoll_pwait2() on the ring's set:
+ *
+ *     wake_fd    another thread pushed task work, or posted CQEs that a sleeper waits for
+ *     AIO        the device completed something
+ *     targets    descriptors that requests wait for (poll.c)
+ *     multi_fd   the set of multishot polls
+ *
+ * and its timeout is the earliest of the ring's timers and the caller's own.
+ *
+ * No wake-up is missed: the sleeper announces itself (wants_wake), then looks
+ * at the task work once more; who pushes does it the other way round; both
+ * with a full barrier between. All eventfds are edge-triggered and never read.
+ *
+ * Several threads may sleep in one ring. An event wakes one of them; when it
+ * posts CQEs it starts a round of kicks: each sleeper that wakes passes the
+ * kick on, so each looks once at what was posted.
+ *
+ * The kernel: io_cqring_wait()
+ */
+#include "request/wait.h"
+
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "host/clock.h"
+#include "host/kernel.h"
+#include "request/poll.h"
+#include "request/reactor.h"
+
+/* epoll_event.data of what is no poll target; no pointer is that small. */
+enum { EVENT_WAKE = 1, EVENT_AIO, EVENT_MULTI, EVENT_SPECIAL_LAST };
+
+#define EVENT_BATCH 128
+
+static int event_add(int epoll_fd, int fd, u32 events, u64 data)
+{
+	struct epoll_event event = {.events = events, .data.u64 = data};
+
+	return (int)host_call(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int epoll_create_private(void)
+{
+	return fd_make_private((int)host_call(SYS_epoll_create1, EPOLL_CLOEXEC));
+}
+
+int wait_events_init(struct ring *ring)
+{
+	struct ring_events *events = &ring->events;
+	int epoll_fd, wake_fd, err;
+
+	if (likely(events->epoll_fd >= 0))
+		return 0;
+	epoll_fd = epoll_create_private();
+	if (epoll_fd < 0)
+		return epoll_fd;
+	wake_fd = fd_make_private((int)host_call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC));
+	err = wake_fd;
+	if (wake_fd >= 0)
+		err = event_add(epoll_fd, wake_fd, EPOLLIN | EPOLLET, EVENT_WAKE);
+	if (err < 0) {
+		fd_close_private(wake_fd);
+		fd_close_private(epoll_fd);
+		return err;
+	}
+	store_release(&events->wake_fd, wake_fd); /* pairs with wait_wake() */
+	events->epoll_fd = epoll_fd;
+	return 0;
+}
+
+int wait_multi_init(struct ring *ring)
+{
+	int err = wait_events_init(ring), fd;
+
+	if (err || ring->events.multi_fd >= 0)
+		return err;
+	fd = epoll_create_private();
+	if (fd < 0)
+		return fd;
+	err = event_add(ring->events.epoll_fd, fd, EPOLLIN, EVENT_MULTI);
+	if (err) {
+		fd_close_private(fd);
+		return err;
+	}
+	ring->events.multi_fd = fd;
+	return 0;
+}
+
+void wait_events_destroy(struct ring *ring)
+{
+	fd_close_private(ring->events.multi_fd);
+	fd_close_private(ring->events.wake_fd);
+	fd_close_private(ring->events.epoll_fd);
+	ring->events = (struct ring_events){.epoll_fd = -1, .wake_fd = -1, .multi_fd = -1};
+}
+
+static void eventfd_signal(int fd)
+{
+	u64 one = 1;
+
+	host_call(SYS_write, fd, &one, sizeof(one));
+}
+
+void wait_wake(struct ring *ring)
+{
+	int fd = load_acquire(&ring->events.wake_fd); /* pairs with wait_events_init() */
+
+	if (fd >= 0)
+		eventfd_signal(fd);
+}
+
+void wait_wants_wake(struct ring *ring, bool is_wanted)
+{
+	store_relaxed(&ring->wants_wake, is_wanted);
+	barrier_full(); /* pairs with the push in request_task_work_add() */
+}
+
+/* Other threads sleep in this ring while CQEs were posted: each of them looks once. */
+static void kick_sleepers(struct ring *ring)
+{
+	ring->kicks = ring->sleepers;
+	wait_wake(ring);
+}
+
+static void notify_event_fd(struct ring *ring)
+{
+	ring->event_is_due = false;
+	if (!(load_relaxed(&ring->memory.header->cq_flags) & IORING_CQ_EVENTFD_DISABLED))
+		eventfd_signal(ring->event_fd);
+}
+
+static bool has_new_cqes(const struct ring *ring)
+{
+	return ring->cq.tail != load_relaxed(&ring->memory.header->cq_tail);
+}
+
+void ring_commit(struct ring *ring)
+{
+	bool is_new;
+
+	while (unlikely(!list_is_empty(&ring->count_timeouts)) && timer_count_flush(ring))
+		ring_run(ring);
+	is_new = has_new_cqes(ring);
+	cq_commit(&ring->cq, &ring->memory);
+	if (unlikely(ring->event_fd >= 0 && ring->event_is_due))
+		notify_event_fd(ring);
+	if (!is_new)
+		return;
+	if (unlikely(ring->sleepers > 0))
+		kick_sleepers(ring);
+	barrier_full(); /* pairs with the one in ring_poll_fd() */
+	if (unlikely(load_relaxed(&ring->poll_fd) >= 0)) {
+		eventfd_signal(ring->poll_fd);
+		ring->poll_fd_is_set = true;
+	}
+}
+
+void wait_notify(struct ring *ring)
+{
+	if (ring->event_fd >= 0)
+		notify_event_fd(ring);
+	if (load_relaxed(&ring->poll_fd) >= 0) {
+		eventfd_signal(ring->poll_fd);
+		ring->poll_fd_is_set = true;
+	}
+}
+
+void ring_flush_backlog(struct ring *ring)
+{
+	cq_flush_backlog(&ring->cq, &ring->memory);
+	ring_commit(ring);
+}
+
+void wait_look(struct ring *ring)
+{
+	if (ring->timers.count)
+		timer_expire(ring, clock_ns(CLOCK_MONOTONIC));
+	if (aio_in_flight(&ring->aio))
+		aio_queue_reap(&ring->aio, ring->memory.cq_entries);
+	ring_run(ring);
+	if (aio_in_flight(&ring->aio))
+		aio_queue_submit(&ring->aio);
+}
+
+static void handle_events(struct ring *ring, const struct epoll_event *events, long count)
+{
+	for (long i = 0; i < count; i++) {
+		if (events[i].data.u64 >= EVENT_SPECIAL_LAST)
+			poll_event(ring, events[i].data.ptr, events[i].events);
+		else if (events[i].data.u64 == EVENT_MULTI)
+			poll_multi_events(ring);
+		/* EVENT_WAKE, EVENT_AIO: wait_look() follows */
+	}
+}
+
+/* AIO completions wake the set from the first direct request on. */
+void wait_watch_aio(struct ring *ring)
+{
+	if (!ring->events.aio_is_added && aio_queue_is_ready(&ring->aio) &&
+	    wait_events_init(ring) == 0)
+		ring->events.aio_is_added = event_add(ring->events.epoll_fd, ring->aio.event_fd,
+						      EPOLLIN | EPOLLET, EVENT_AIO) == 0;
+}
+
+void wait_look_events(struct ring *ring)
+{
+	struct epoll_event events[EVENT_BATCH];
+
+	ring->enters_since_poll = 0;
+	if (ring->events.epoll_fd >= 0) {
+		long n = host_call(SYS_epoll_pwait, ring->events.epoll_fd, events, EVENT_BATCH, 0,
+				   NULL, 8);
+
+		handle_events(ring, events, n);
+	}
+	wait_look(ring);
+}
+
+/* epoll_pwait2(), or where that is refused epoll_pwait() with the time rounded up to milliseconds. */
+static long sleep_in_epoll(int epoll_fd, struct epoll_event *events, u64 timeout_ns,
+			   const sigset_t *sigmask)
+{
+	static u8 is_refused; /* (a) */
+	struct timespec timeout = {
+		.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
+		.tv_nsec = (long)(timeout_ns % NS_PER_SEC),
+	};
+	u64 ms = timeout_ns / NS_PER_MS + 1;
+
+	if (!load_relaxed(&is_refused)) {
+		long n = host_call(SYS_epoll_pwait2, epoll_fd, events, EVENT_BATCH,
+				   timeout_ns == TIMER_NEVER ? NULL : &timeout, sigmask, 8);
+
+		if (n != -ENOSYS && n != -EPERM)
+			return n;
+		store_relaxed(&is_refused, 1);
+	}
+	return host_call(SYS_epoll_pwait, epoll_fd, events, EVENT_BATCH,
+			 timeout_ns == TIMER_NEVER ? -1 : (int)min_of(ms, (u64)INT32_MAX), sigmask,
+			 8);
+}
+
+/* Sleeps until something happens or `wake_at`. Returns -EINTR or 0. */
+static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
+{
+	struct epoll_event events[EVENT_BATCH];
+	u64 now = wake_at == TIMER_NEVER ? 0 : clock_ns(CLOCK_MONOTONIC);
+	long n = 0;
+
+	wait_watch_aio(ring);
+	wait_wants_wake(ring, true);
+	ring->sleepers++;
+	/* What was pushed before the announcement did not wake us: look before sleeping. */
+	if (mpsc_is_empty(&ring->task_work) && wake_at > now) {
+		int epoll_fd = ring->events.epoll_fd;
+
+		lock_release(&ring->lock);
+		n = sleep_in_epoll(epoll_fd, events,
+				   wake_at == TIMER_NEVER ? TIMER_NEVER : wake_at - now, sigmask);
+		lock_acquire(&ring->lock);
+	}
+	ring->sleepers--;
+	if (ring->kicks > 0 && --ring->kicks > 0)
+		wait_wake(ring);
+	if (ring->sleepers == 0 && ring->attendance != ATTEND_EPOLL)
+		store_relaxed(&ring->wants_wake, 0);
+	handle_events(ring, events, n);
+	return n == -EINTR ? -EINTR : 0;
+}
+
+void wait_once(struct ring *ring)
+{
+	if (wait_events_init(ring) == 0) {
+		sleep_once(ring, timer_next(ring), NULL);
+		return;
+	}
+	/* Without descriptors to sleep on, let the others run. */
+	lock_release(&ring->lock);
+	sched_yield();
+	lock_acquire(&ring->lock);
+}
+
+int wait_for_cqes(struct ring *ring, const struct wait_until *until)
+{
+	u64 min_wait_end = until->min_wait_ns ?
+				   clock_ns(CLOCK_MONOTONIC) + until->min_wait_ns : TIMER_NEVER;
+	u32 min_complete = until->min_complete;
+	int err = wait_events_init(ring);
+
+	if (err)
+		return err;
+	reactor_release(ring);
+	for (;;) {
+		u64 wake_at = min_of(until->deadline, timer_next(ring)), now = 0;
+
+		if (min_wait_end != TIMER_NEVER)
+			wake_at = min_of(wake_at, min_wait_end);
+		err = sleep_once(ring, wake_at, until->sigmask);
+		if (ring->life != RING_ALIVE)
+			return -EBADF;
+		wait_look(ring);
+		if (ring->cq.backlog_count)
+			cq_flush_backlog(&ring->cq, &ring->memory);
+		ring_commit(ring);
+		if (until->deadline != TIMER_NEVER || min_wait_end != TIMER_NEVER)
+			now = clock_ns(CLOCK_MONOTONIC);
+		if (min_wait_end <= now) {
+			min_wait_end = TIMER_NEVER;
+			min_complete = 1;
+		}
+		if (cq_ready(&ring->cq, &ring->memory) >= min_complete)
+			return 0;
+		if (err)
+			return err;
+		if (until->deadline <= now)
+			return -ETIME;
+	}
+}

@@ -1,0 +1,166 @@
+/*
+ * memory.c - making, mapping and laying out a ring's shared memory (see memory.h)
+ */
+#include "ring/memory.h"
+
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "host/kernel.h"
+#include "host/usercopy.h"
+
+#define PAGE_MASK 4095ull
+
+_Static_assert(offsetof(struct ring_header, cq_head) == 8, "as the kernel's");
+_Static_assert(offsetof(struct ring_header, sq_ring_mask) == 16, "as the kernel's");
+_Static_assert(offsetof(struct ring_header, sq_dropped) == 32, "as the kernel's");
+_Static_assert(offsetof(struct ring_header, cq_overflow) == 44, "as the kernel's");
+
+static u32 align_up(u32 value, u32 alignment)
+{
+	return (value + alignment - 1) & ~(alignment - 1);
+}
+
+void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *params)
+{
+	u32 cqes_end;
+
+	memory->sq_entries = params->sq_entries;
+	memory->cq_entries = params->cq_entries;
+	memory->sqe_shift = params->flags & IORING_SETUP_SQE128 ? 7 : 6;
+	memory->cqe_shift = params->flags & IORING_SETUP_CQE32 ? 5 : 4;
+	memory->sqes_size = (size_t)memory->sq_entries << memory->sqe_shift;
+	cqes_end = (u32)sizeof(struct ring_header) + (memory->cq_entries << memory->cqe_shift);
+	memory->header_size = cqes_end;
+
+	params->sq_off.head = offsetof(struct ring_header, sq_head);
+	params->sq_off.tail = offsetof(struct ring_header, sq_tail);
+	params->sq_off.ring_mask = offsetof(struct ring_header, sq_ring_mask);
+	params->sq_off.ring_entries = offsetof(struct ring_header, sq_ring_entries);
+	params->sq_off.flags = offsetof(struct ring_header, sq_flags);
+	params->sq_off.dropped = offsetof(struct ring_header, sq_dropped);
+	params->sq_off.resv1 = 0;
+	params->cq_off.head = offsetof(struct ring_header, cq_head);
+	params->cq_off.tail = offsetof(struct ring_header, cq_tail);
+	params->cq_off.ring_mask = offsetof(struct ring_header, cq_ring_mask);
+	params->cq_off.ring_entries = offsetof(struct ring_header, cq_ring_entries);
+	params->cq_off.overflow = offsetof(struct ring_header, cq_overflow);
+	params->cq_off.flags = offsetof(struct ring_header, cq_flags);
+	params->cq_off.cqes = (u32)sizeof(struct ring_header);
+	params->cq_off.resv1 = 0;
+	if (!(params->flags & IORING_SETUP_NO_MMAP)) {
+		params->sq_off.user_addr = 0;
+		params->cq_off.user_addr = 0;
+	}
+	if (params->flags & IORING_SETUP_NO_SQARRAY) {
+		params->sq_off.array = 0;
+	} else {
+		params->sq_off.array = align_up(cqes_end, CACHE_LINE);
+		memory->header_size = params->sq_off.array + memory->sq_entries * sizeof(u32);
+	}
+}
+
+static void memory_point(struct ring_memory *memory, char *base, char *sqes, bool has_array)
+{
+	u32 cqes_end = (u32)sizeof(struct ring_header) + (memory->cq_entries << memory->cqe_shift);
+
+	memory->header = (struct ring_header *)base;
+	memory->cqes = base + sizeof(struct ring_header);
+	memory->sq_array = has_array ? (u32 *)(base + align_up(cqes_end, CACHE_LINE)) : NULL;
+	memory->sqes = sqes;
+}
+
+static void *memory_map(int fd, size_t size, u64 offset)
+{
+	long addr = host_call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+
+	return addr < 0 && addr > -4096 ? NULL : (void *)addr;
+}
+
+/* An unlinked file serves where memfd_create() is refused. */
+static int memory_file(void)
+{
+	long fd = host_call(SYS_memfd_create, "[io_uring]", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd != -ENOSYS && fd != -EPERM && fd != -EACCES)
+		return (int)fd;
+	fd = host_call(SYS_openat, AT_FDCWD, "/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fd = host_call(SYS_openat, AT_FDCWD, "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	return (int)fd;
+}
+
+int ring_memory_create(struct ring_memory *memory)
+{
+	bool has_array = memory->header_size >
+			 sizeof(struct ring_header) + ((size_t)memory->cq_entries << memory->cqe_shift);
+	void *base = NULL, *sqes = NULL;
+	int err, fd = memory_file();
+
+	if (fd < 0)
+		return fd;
+	err = (int)host_call(SYS_ftruncate, fd, IORING_OFF_SQES + memory->sqes_size);
+	if (err)
+		goto fail;
+	/* Not sealable when it is no memfd; then only the program can hurt itself. */
+	host_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	err = -ENOMEM;
+	base = memory_map(fd, memory->header_size, 0);
+	sqes = memory_map(fd, memory->sqes_size, IORING_OFF_SQES);
+	if (base == NULL || sqes == NULL)
+		goto fail;
+	memory_point(memory, base, sqes, has_array);
+	return fd;
+fail:
+	if (base)
+		host_call(SYS_munmap, base, memory->header_size);
+	if (sqes)
+		host_call(SYS_munmap, sqes, memory->sqes_size);
+	host_call(SYS_close, fd);
+	return err;
+}
+
+int ring_memory_adopt(struct ring_memory *memory, const struct io_uring_params *params)
+{
+	u64 base = params->cq_off.user_addr, sqes = params->sq_off.user_addr;
+
+	if (base & PAGE_MASK || sqes & PAGE_MASK)
+		return -EINVAL;
+	if (base == 0 || sqes == 0)
+		return -EFAULT;
+	if (user_range_check((void *)base, memory->header_size, 1) ||
+	    user_range_check((void *)sqes, memory->sqes_size, 1))
+		return -EFAULT;
+	memory->is_users = true;
+	memory_point(memory, (char *)base, (char *)sqes,
+		     !(params->flags & IORING_SETUP_NO_SQARRAY));
+	return 0;
+}
+
+int ring_memory_name(void)
+{
+	return memory_file();
+}
+
+void ring_memory_start(struct ring_memory *memory)
+{
+	struct ring_header *header = memory->header;
+
+	*header = (struct ring_header){
+		.sq_ring_mask = memory->sq_entries - 1,
+		.cq_ring_mask = memory->cq_entries - 1,
+		.sq_ring_entries = memory->sq_entries,
+		.cq_ring_entries = memory->cq_entries,
+	};
+}
+
+void ring_memory_unmap(struct ring_memory *memory)
+{
+	if (memory->header == NULL || memory->is_users)
+		return;
+	host_call(SYS_munmap, memory->header, memory->header_size);
+	host_call(SYS_munmap, memory->sqes, memory->sqes_size);
+	memory->header = NULL;
+}

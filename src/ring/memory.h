@@ -1,0 +1,64 @@
+/*
+ * memory.h - the memory that a ring shares with the program
+ *
+ * One sparse memfd, which is also the ring's descriptor, so that the program's
+ * mmap() works natively whoever calls it:
+ *
+ *     0            struct ring_header, then the CQEs, then the SQ array
+ *     0x10000000   the SQEs
+ *
+ * With IORING_SETUP_NO_MMAP the program brings the memory instead.
+ *
+ * The program can write all of it at any time: nothing read from it is trusted,
+ * sizes and masks are kept in `struct ring_memory`, which it cannot reach. The
+ * memfd is sealed against changes of its size, so that the mapping cannot vanish.
+ */
+#ifndef RS_RING_MEMORY_H
+#define RS_RING_MEMORY_H
+
+#include "base/abi.h"
+#include "base/types.h"
+
+/* Field for field where the kernel has them: programs are told by io_uring_params, but some assume it. */
+struct ring_header {
+	u32 sq_head, sq_tail;
+	u32 cq_head, cq_tail;
+	u32 sq_ring_mask, cq_ring_mask;
+	u32 sq_ring_entries, cq_ring_entries;
+	u32 sq_dropped;
+	u32 sq_flags;
+	u32 cq_flags;
+	u32 cq_overflow;
+	u32 unused[4];
+};
+_Static_assert(sizeof(struct ring_header) == 64, "the CQEs begin at the next cache line");
+
+struct ring_memory {
+	struct ring_header *header; /* (c) shared */
+	char *cqes;		    /* (c) shared */
+	u32 *sq_array;		    /* (c) shared; NULL with NO_SQARRAY */
+	char *sqes;		    /* (c) shared */
+	u32 sq_entries, cq_entries; /* (c) powers of two */
+	u32 sqe_shift, cqe_shift;   /* (c) log2 of an entry's bytes */
+	size_t header_size, sqes_size; /* (c) bytes mapped */
+	bool is_users;		    /* (c) NO_MMAP: the program's own memory, not to be unmapped */
+};
+
+/* Fills the sizes and offsets of `memory` and `params` from the (already checked) entries and flags. */
+void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *params);
+
+/* Makes and maps the memfd; returns its descriptor (close-on-exec, a program's one) or -errno. */
+int ring_memory_create(struct ring_memory *memory);
+
+/* NO_MMAP: uses the program's memory at the addresses in params. 0 or -errno. */
+int ring_memory_adopt(struct ring_memory *memory, const struct io_uring_params *params);
+
+/* NO_MMAP: a descriptor to name the ring by; there is nothing in it. Or -errno. */
+int ring_memory_name(void);
+
+/* Writes the constant fields of the header and the identity SQ array. */
+void ring_memory_start(struct ring_memory *memory);
+
+void ring_memory_unmap(struct ring_memory *memory);
+
+#endif

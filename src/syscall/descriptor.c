@@ -1,0 +1,357 @@
+/*
+ * descriptor.c - the program's descriptors, as far as they are ours to care for
+ *
+ * A ring has names: descriptors (fd_slots[n].ring) and slots of a thread's
+ * registered rings. When the last name goes, the ring ends.
+ *
+ * Closing a descriptor on which requests wait is a protocol of four steps, all before the
+ * kernel closes it (descriptor_closing()):
+ *   1. the held file moves to a private duplicate (file_detach()): whoever asks from now on gets
+ *      the new number;
+ *   2. each ring's polls on the old number are registered anew, under that ring's lock: a driver
+ *      that read the old number has let go of its lock by then;
+ *   3. the page-in waiter finishes the call it may be in;
+ *   4. punted calls have a duplicate of their own from the start.
+ *
+ * A ring closed behind our back (liburing's own close() is inline assembly) is found by
+ * its inode: at the next setup, by the reactor, or when its number comes back to us as another file's.
+ *
+ * Locks: ring locks, one at a time; see request/ring.h
+ */
+#include "syscall/descriptor.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "file/pagein.h"
+#include "host/kernel.h"
+#include "request/hooks.h"
+#include "request/poll.h"
+#include "request/reactor.h"
+#include "request/rings.h"
+#include "syscall/internal.h"
+
+struct descriptor_hooks hooks;
+
+static u32 process_id; /* (c) of the process that the rings belong to; 0 before the first ring */
+static u32 polled_rings; /* (a) rings that ever handed out a poll_fd: none, and refreshing is one load */
+
+static __thread struct ring *registered[REGISTERED_RINGS]
+	__attribute__((tls_model("initial-exec")));
+
+struct ring *descriptor_ring(int fd)
+{
+	const struct fd_slot *slot = fd_slot(fd);
+
+	return slot ? load_acquire(&slot->ring) : NULL; /* pairs with descriptor_name() */
+}
+
+bool descriptor_is_ring(int fd)
+{
+	return descriptor_ring(fd) != NULL;
+}
+
+bool descriptor_is_known(int fd)
+{
+	const struct fd_slot *slot = fd_slot(fd);
+
+	return slot && (load_relaxed(&slot->ring) || load_relaxed(&slot->file) ||
+			load_relaxed(&slot->kind) != FILE_UNKNOWN);
+}
+
+/* A vfork() child shares our memory but not our descriptors: what it closes is its own. */
+static bool is_other_process(void)
+{
+	return process_id == 0 || (u32)host_call(SYS_getpid) != process_id;
+}
+
+void descriptor_name(struct ring *ring, int fd)
+{
+	struct fd_slot *slot = fd_slot(fd);
+
+	ring->names++;
+	if (slot != NULL)
+		store_release(&slot->ring, ring); /* pairs with descriptor_ring() */
+}
+
+void descriptor_unname(struct ring *ring, int fd)
+{
+	struct fd_slot *slot = fd_slot(fd);
+
+	if (slot != NULL && load_relaxed(&slot->ring) == ring)
+		store_relaxed(&slot->ring, NULL);
+	if (ring->fd == fd)
+		ring->fd = -1;
+}
+
+/* Driver. One name less; the last one ends the ring. */
+static void name_put(struct ring *ring)
+{
+	rs_assert(ring->names > 0);
+	if (--ring->names == 0 && ring->life == RING_ALIVE)
+		ring_end(ring);
+}
+
+int descriptor_register_ring(struct ring *ring, u32 start, u32 end)
+{
+	for (u32 i = start; i < end; i++) {
+		if (registered[i] != NULL)
+			continue;
+		registered[i] = ring;
+		ring->names++;
+		return (int)i;
+	}
+	return -EBUSY;
+}
+
+struct ring *descriptor_registered(u32 index)
+{
+	return index < REGISTERED_RINGS ? registered[index] : NULL;
+}
+
+void descriptor_unregister_ring(u32 index)
+{
+	struct ring *ring = registered[index];
+
+	if (ring == NULL)
+		return;
+	registered[index] = NULL;
+	lock_acquire(&ring->lock);
+	if (ring->life != RING_FREE)
+		name_put(ring);
+	lock_release(&ring->lock);
+}
+
+static int lock_alive(struct ring *ring)
+{
+	if (unlikely(lock_is_mine(&ring->lock)))
+		return -EBUSY;
+	lock_acquire(&ring->lock);
+	if (likely(ring->life == RING_ALIVE))
+		return 0;
+	lock_release(&ring->lock);
+	if (ring->life != RING_INHERITED)
+		return -EBADF;
+	log_verbose("a ring made before fork() belongs to the parent: refused");
+	return -EOWNERDEAD;
+}
+
+int descriptor_lock_ring(u32 fd, bool is_registered, struct ring **ring)
+{
+	if (is_registered) {
+		if (fd >= REGISTERED_RINGS)
+			return -EINVAL;
+		*ring = registered[fd];
+		return *ring ? lock_alive(*ring) : -EBADF;
+	}
+	*ring = descriptor_ring((int)fd);
+	if (likely(*ring != NULL))
+		return lock_alive(*ring);
+	return host_call(SYS_fcntl, fd, F_GETFD) < 0 ? -EBADF : -EOPNOTSUPP;
+}
+
+/* Files that moved: polls follow in every ring, then nobody uses the old number. */
+static void file_moved(int fd, struct file *file, const struct ring *locked)
+{
+	struct ring *ring;
+
+	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++) {
+		if (ring == locked || load_relaxed(&ring->life) != RING_ALIVE)
+			continue;
+		lock_acquire(&ring->lock);
+		if (ring->life == RING_ALIVE)
+			poll_file_moved(ring, fd, file);
+		lock_release(&ring->lock);
+	}
+	pagein_quiesce();
+}
+
+void descriptor_closing(int fd)
+{
+	struct fd_slot *slot = fd_slot(fd);
+	struct ring *ring;
+	struct file *file;
+
+	if (!descriptor_is_known(fd) || is_other_process())
+		return;
+	ring = exchange_full(&slot->ring, NULL);
+	if (ring != NULL) {
+		lock_acquire(&ring->lock);
+		if (ring->fd == fd)
+			ring->fd = -1;
+		name_put(ring);
+		lock_release(&ring->lock);
+	}
+	file = file_detach(fd);
+	if (file != NULL) {
+		file_moved(fd, file, NULL);
+		file_put(file);
+	}
+}
+
+/* The same, from a CLOSE request: its own ring's lock is held, so it is let go while the others are told. */
+static void closing_in_driver(struct ring *ring, int fd)
+{
+	struct file *file = file_detach(fd);
+
+	if (file == NULL)
+		return;
+	poll_file_moved(ring, fd, file);
+	lock_release(&ring->lock);
+	file_moved(fd, file, ring);
+	lock_acquire(&ring->lock);
+	file_put(file);
+}
+
+void descriptor_duplicated(int from, int to)
+{
+	struct ring *ring = descriptor_ring(from);
+
+	file_forget(to);
+	if (ring == NULL || is_other_process())
+		return;
+	lock_acquire(&ring->lock);
+	if (ring->life == RING_ALIVE)
+		descriptor_name(ring, to);
+	lock_release(&ring->lock);
+}
+
+void descriptor_changed(int fd)
+{
+	file_forget(fd);
+}
+
+int descriptor_poll_fd(int fd)
+{
+	struct ring *ring = descriptor_ring(fd);
+	bool is_first;
+	int poll_fd;
+
+	if (ring == NULL)
+		return -EBADF;
+	is_first = load_relaxed(&ring->poll_fd) < 0;
+	poll_fd = ring_poll_fd(ring);
+	if (poll_fd >= 0 && is_first) {
+		store_relaxed(&polled_rings, 1);
+		if (!lock_is_mine(&ring->lock)) {
+			/* From now on somebody asks: what is in flight is attended. */
+			lock_acquire(&ring->lock);
+			ring->poll_fd_is_set = true;
+			if (ring->life == RING_ALIVE)
+				reactor_attend(ring);
+			lock_release(&ring->lock);
+		}
+	}
+	return poll_fd;
+}
+
+static int pollable(int fd)
+{
+	return descriptor_is_ring(fd) ? descriptor_poll_fd(fd) : fd;
+}
+
+static void poll_refresh(struct ring *ring)
+{
+	u64 counter;
+
+	if (load_relaxed(&ring->poll_fd) < 0 || !lock_acquire_try(&ring->lock))
+		return; /* its driver is inside, and will signal what it posts */
+	if (ring->life == RING_ALIVE && ring->poll_fd_is_set && !ring->deferred_is_ready &&
+	    cq_ready(&ring->cq, &ring->memory) == 0) {
+		host_call(SYS_read, ring->poll_fd, &counter, sizeof(counter));
+		ring->poll_fd_is_set = false;
+	}
+	lock_release(&ring->lock);
+}
+
+void descriptor_poll_refresh(void)
+{
+	struct ring *ring;
+
+	if (likely(!load_relaxed(&polled_rings)) || is_other_process())
+		return;
+	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++)
+		if (load_relaxed(&ring->life) == RING_ALIVE)
+			poll_refresh(ring);
+}
+
+/* Whether the ring's number still is the ring. */
+static bool is_still_open(const struct ring *ring)
+{
+	struct stat status;
+
+	if (ring->fd < 0)
+		return true; /* named otherwise: by a duplicate, or registered */
+	return host_call(SYS_newfstatat, ring->fd, "", &status, AT_EMPTY_PATH) == 0 &&
+	       status.st_ino == ring->inode;
+}
+
+/* True if the ring was closed behind our back, and is gone now. */
+static bool sweep(struct ring *ring)
+{
+	bool is_gone = false;
+
+	if (!lock_acquire_try(&ring->lock))
+		return false; /* in use, so it will be seen another time */
+	if (ring->life == RING_ALIVE && !is_still_open(ring)) {
+		int fd = ring->fd;
+
+		descriptor_unname(ring, fd);
+		name_put(ring);
+		is_gone = ring->life != RING_ALIVE;
+	}
+	lock_release(&ring->lock);
+	return is_gone;
+}
+
+void descriptor_sweep(void)
+{
+	struct ring *ring;
+
+	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++)
+		if (load_relaxed(&ring->life) == RING_ALIVE && !lock_is_mine(&ring->lock))
+			sweep(ring);
+}
+
+void descriptor_init(void)
+{
+	if (process_id)
+		return;
+	hooks = (struct descriptor_hooks){
+		.is_ring = descriptor_is_ring,
+		.closing_in_driver = closing_in_driver,
+		.pollable = pollable,
+	};
+	reactor_set_sweep(sweep);
+	process_id = (u32)host_call(SYS_getpid);
+}
+
+void descriptor_fork_prepare(void)
+{
+	rings_fork_prepare();
+}
+
+void descriptor_fork_parent(void)
+{
+	rings_fork_parent();
+}
+
+void descriptor_fork_child(void)
+{
+	lock_thread_id = 0; /* the child's thread has a number of its own */
+	rings_fork_child();
+	file_fork_child();
+	pagein_fork_child();
+	punt_fork_child();
+	reactor_fork_child();
+	stats_after_fork();
+	process_id = (u32)host_call(SYS_getpid);
+}
+
+void descriptor_thread_exit(void)
+{
+	for (u32 i = 0; i < REGISTERED_RINGS; i++)
+		if (registered[i] != NULL)
+			descriptor_unregister_ring(i);
+}

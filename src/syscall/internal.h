@@ -1,0 +1,46 @@
+/*
+ * internal.h - what the files of this folder share
+ */
+#ifndef RS_SYSCALL_INTERNAL_H
+#define RS_SYSCALL_INTERNAL_H
+
+#include "request/ring.h"
+
+/* Slots of a thread's own table of registered rings (IORING_REGISTER_RING_FDS). */
+#define REGISTERED_RINGS 16
+
+/* Fills request/hooks.h, the reactor's sweep, and our process id; once. */
+void descriptor_init(void);
+
+/* The ring whose descriptor fd is, or NULL. May be dead by the time its lock is taken. */
+struct ring *descriptor_ring(int fd);
+
+/* Driver. fd names the ring, or no longer does. */
+void descriptor_name(struct ring *ring, int fd);
+void descriptor_unname(struct ring *ring, int fd);
+
+/* Driver of `ring`. Puts it into the first free of the calling thread's slots from `start` to before `end`: its
+ * index, or -EBUSY. */
+int descriptor_register_ring(struct ring *ring, u32 start, u32 end);
+
+/* The calling thread's slot, emptied: what it named loses a name. No lock held. */
+void descriptor_unregister_ring(u32 index);
+
+/* The ring in the calling thread's slot, or NULL. */
+struct ring *descriptor_registered(u32 index);
+
+/*
+ * Finds the ring that a call names and takes its lock: 0, or -errno with no lock held:
+ * -EINVAL, -EBADF, -EOPNOTSUPP (fd is not a ring), -EOWNERDEAD (inherited by
+ * fork), -EBUSY (called from a signal handler that interrupted this thread in this ring).
+ */
+int descriptor_lock_ring(u32 fd, bool is_registered, struct ring **ring);
+
+/* register_resource.c. Driver. */
+long register_files(struct ring *ring, u64 user_fds, u32 count, u64 user_tags);
+long register_buffers(struct ring *ring, u64 user_vector, u32 count, u64 user_tags);
+long register_rsrc(struct ring *ring, const void *user_arg, u32 size, bool is_files);
+long register_files_update(struct ring *ring, const void *user_arg, u32 count);
+long register_rsrc_update(struct ring *ring, const void *user_arg, u32 size, bool is_files);
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * register.c - io_uring_register(): everything but files and buffers (register_resource.c)
+ *
+ * Argument checks and their order are the kernel's. An opcode that is not here
+ * is refused with -EINVAL, as by a kernel that does not know it.
+ *
+ * The kernel: io_uring/register.c
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "host/kernel.h"
+#include "host/usercopy.h"
+#include "request/reactor.h"
+#include "syscall/internal.h"
+#include "syscall/syscall.h"
+
+#define PROBE_OPS_MAX 256
+
+/* What the kernel calls the file: "anon_inode:[eventfd]". */
+static bool is_eventfd(int fd)
+{
+	static const char wanted[] = "anon_inode:[eventfd]";
+	char path[32] = "/proc/self/fd/", link[sizeof(wanted)] = "";
+	char digits[12];
+	size_t len = 14, n = 0;
+	enum file_kind kind = file_kind_hint(fd);
+	long got;
+
+	do {
+		digits[n++] = (char)('0' + fd % 10);
+		fd /= 10;
+	} while (fd > 0);
+	while (n > 0)
+		path[len++] = digits[--n];
+	path[len] = 0;
+	got = host_call(SYS_readlinkat, AT_FDCWD, path, link, sizeof(link));
+	if (got < 0)
+		return kind == FILE_STREAM; /* no /proc: anything that can be waited for will do */
+	return got == sizeof(wanted) - 1 && memcmp(link, wanted, (size_t)got) == 0;
+}
+
+static long register_eventfd(struct ring *ring, const void *user_fd, u32 count, bool is_async_only)
+{
+	long copy;
+	s32 fd;
+
+	if (count != 1)
+		return -EINVAL;
+	if (ring->event_fd >= 0)
+		return -EBUSY;
+	if (copy_from_user(&fd, user_fd, sizeof(fd)))
+		return -EFAULT;
+	if (file_classify(fd) == FILE_UNKNOWN)
+		return -EBADF;
+	if (!is_eventfd(fd))
+		return -EINVAL;
+	copy = fd_duplicate_private(fd);
+	if (copy < 0)
+		return copy;
+	ring->event_fd = (int)copy;
+	ring->event_async_only = is_async_only;
+	ring->event_is_due = false;
+	return 0;
+}
+
+static long unregister_eventfd(struct ring *ring)
+{
+	if (ring->event_fd < 0)
+		return -ENXIO;
+	fd_close_private(ring->event_fd);
+	ring->event_fd = -1;
+	return 0;
+}
+
+static long register_probe(void *user_probe, u32 count)
+{
+	struct {
+		struct io_uring_probe probe;
+		struct io_uring_probe_op ops[IORING_OP_LAST];
+	} answer;
+	u32 ops = min_of(count, (u32)IORING_OP_LAST);
+	size_t size = sizeof(answer.probe) + ops * sizeof(answer.ops[0]);
+	const unsigned char *bytes = (const void *)&answer;
+
+	if (user_probe == NULL || count > PROBE_OPS_MAX)
+		return -EINVAL;
+	if (copy_from_user(&answer, user_probe, size))
+		return -EFAULT;
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i])
+			return -EINVAL;
+	answer.probe.last_op = IORING_OP_LAST - 1;
+	answer.probe.ops_len = (u8)ops;
+	for (u32 i = 0; i < ops; i++) {
+		answer.ops[i].op = (u8)i;
+		if (op_table[i].prep != NULL)
+			answer.ops[i].flags = IO_URING_OP_SUPPORTED;
+	}
+	return copy_to_user(user_probe, &answer, size);
+}
+
+static long enable_rings(struct ring *ring)
+{
+	if (!ring->is_disabled)
+		return -EBADFD;
+	ring->is_disabled = false;
+	if (ring->setup_flags & IORING_SETUP_SINGLE_ISSUER && ring->submitter_tid == 0)
+		ring->submitter_tid = thread_id();
+	if (ring_is_sqpoll(ring))
+		reactor_kick();
+	return 0;
+}
+
+static long register_worker_limits(void *user_limits, u32 count)
+{
+	u32 limits[2], old[2];
+
+	if (user_limits == NULL || count != 2)
+		return -EINVAL;
+	if (copy_from_user(limits, user_limits, sizeof(limits)))
+		return -EFAULT;
+	if (limits[0] > INT32_MAX || limits[1] > INT32_MAX)
+		return -EINVAL;
+	punt_limits(limits, old);
+	return copy_to_user(user_limits, old, sizeof(old));
+}
+
+/* One element of IORING_REGISTER_RING_FDS. The lock of `self` is held, and may be that ring's. */
+static long register_ring_fd(struct ring *self, struct io_uring_rsrc_update *slot)
+{
+	u32 start = 0, end = REGISTERED_RINGS;
+	struct ring *ring;
+	int index;
+
+	if (slot->resv)
+		return -EINVAL;
+	if (slot->offset != UINT32_MAX) {
+		if (slot->offset >= REGISTERED_RINGS)
+			return -EINVAL;
+		start = slot->offset;
+		end = start + 1;
+	}
+	ring = descriptor_ring((int)slot->data);
+	if (ring == NULL)
+		return file_classify((int)slot->data) == FILE_UNKNOWN ? -EBADF : -EOPNOTSUPP;
+	if (ring != self) {
+		/* Two ring locks are never held together. */
+		lock_release(&self->lock);
+		lock_acquire(&ring->lock);
+	}
+	index = ring->life == RING_ALIVE ? descriptor_register_ring(ring, start, end) : -EBADF;
+	if (ring != self) {
+		lock_release(&ring->lock);
+		lock_acquire(&self->lock);
+	}
+	if (index >= 0)
+		slot->offset = (u32)index;
+	return min_of(index, 0);
+}
+
+static long register_ring_fds(struct ring *self, void *user_slots, u32 count)
+{
+	struct io_uring_rsrc_update *user = user_slots, slot;
+	long err = 0;
+	u32 i;
+
+	if (count == 0 || count > REGISTERED_RINGS)
+		return -EINVAL;
+	for (i = 0; i < count; i++) {
+		if (copy_from_user(&slot, &user[i], sizeof(slot))) {
+			err = -EFAULT;
+			break;
+		}
+		err = register_ring_fd(self, &slot);
+		if (err)
+			break;
+		if (copy_to_user(&user[i], &slot, sizeof(slot))) {
+			lock_release(&self->lock);
+			descriptor_unregister_ring(slot.offset);
+			lock_acquire(&self->lock);
+			err = -EFAULT;
+			break;
+		}
+	}
+	return i ? (long)i : err;
+}
+
+static long unregister_ring_fds(struct ring *self, const void *user_slots, u32 count)
+{
+	const struct io_uring_rsrc_update *user = user_slots;
+	struct io_uring_rsrc_update slot;
+	long err = 0;
+	u32 i;
+
+	if (count == 0 || count > REGISTERED_RINGS)
+		return -EINVAL;
+	for (i = 0; i < count; i++) {
+		if (copy_from_user(&slot, &user[i], sizeof(slot))) {
+			err = -EFAULT;
+			break;
+		}
+		if (slot.resv || slot.data || slot.offset >= REGISTERED_RINGS) {
+			err = -EINVAL;
+			break;
+		}
+		lock_release(&self->lock);
+		descriptor_unregister_ring(slot.offset);
+		lock_acquire(&self->lock);
+	}
+	return i ? (long)i : err;
+}
+
+static long register_op(struct ring *ring, u32 opcode, void *arg, u32 count)
+{
+	bool has_no_argument = arg == NULL && count == 0;
+
+	switch (opcode) {
+	case IORING_REGISTER_BUFFERS:
+		return arg ? register_buffers(ring, (u64)arg, count, 0) : -EFAULT;
+	case IORING_UNREGISTER_BUFFERS:
+		return has_no_argument ? resource_table_destroy(ring, &ring->buffers) : -EINVAL;
+	case IORING_REGISTER_FILES:
+		return arg ? register_files(ring, (u64)arg, count, 0) : -EFAULT;
+	case IORING_UNREGISTER_FILES:
+		return has_no_argument ? resource_table_destroy(ring, &ring->files) : -EINVAL;
+	case IORING_REGISTER_FILES_UPDATE:
+		return register_files_update(ring, arg, count);
+	case IORING_REGISTER_EVENTFD:
+		return register_eventfd(ring, arg, count, false);
+	case IORING_REGISTER_EVENTFD_ASYNC:
+		return register_eventfd(ring, arg, count, true);
+	case IORING_UNREGISTER_EVENTFD:
+		return has_no_argument ? unregister_eventfd(ring) : -EINVAL;
+	case IORING_REGISTER_PROBE:
+		return register_probe(arg, count);
+	case IORING_REGISTER_ENABLE_RINGS:
+		return has_no_argument ? enable_rings(ring) : -EINVAL;
+	case IORING_REGISTER_FILES2:
+		return register_rsrc(ring, arg, count, true);
+	case IORING_REGISTER_BUFFERS2:
+		return register_rsrc(ring, arg, count, false);
+	case IORING_REGISTER_FILES_UPDATE2:
+		return register_rsrc_update(ring, arg, count, true);
+	case IORING_REGISTER_BUFFERS_UPDATE:
+		return register_rsrc_update(ring, arg, count, false);
+	case IORING_REGISTER_IOWQ_MAX_WORKERS:
+		return register_worker_limits(arg, count);
+	case IORING_REGISTER_RING_FDS:
+		return register_ring_fds(ring, arg, count);
+	case IORING_UNREGISTER_RING_FDS:
+		return unregister_ring_fds(ring, arg, count);
+	default:
+		return -EINVAL;
+	}
+}
+
+long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
+{
+	bool is_registered = opcode & IORING_REGISTER_USE_REGISTERED_RING;
+	struct ring *ring;
+	long result;
+	int err;
+
+	opcode &= ~IORING_REGISTER_USE_REGISTERED_RING;
+	if (opcode >= IORING_REGISTER_LAST)
+		return -EINVAL;
+	err = descriptor_lock_ring(fd, is_registered, &ring);
+	if (err)
+		return err;
+	if (ring->submitter_tid && ring->submitter_tid != thread_id())
+		result = -EEXIST;
+	else
+		result = register_op(ring, opcode, user_arg, nr_args);
+	/* Tags may have been posted. */
+	if (ring->life == RING_ALIVE)
+		ring_commit(ring);
+	lock_release(&ring->lock);
+	return result;
+}

@@ -61,7 +61,8 @@ tsan: ## run the tests with ThreadSanitizer, in build-tsan/
 
 tidy: ## check the sources' form: formatting, layers, symbols, analysers
 	@tools/install-packages build tidy
-	@tools/tidy
+	@$(call setup,$(BUILD),-Dprefix=$(PREFIX))
+	@tools/tidy $(BUILD)
 
 format: ## lay the C sources out by .clang-format
 	@tools/install-packages tidy

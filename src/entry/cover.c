@@ -217,8 +217,11 @@ static long elf_examine(int fd, bool look_inside, struct cover *out)
 	struct program program = {.fd = fd};
 	long ret = read_at(fd, &program.header, sizeof(program.header), 0);
 
-	if (ret < 0 || memcmp(program.header.e_ident, ELFMAG, SELFMAG) ||
-	    program.header.e_ident[EI_CLASS] != ELFCLASS64 ||
+	if (ret < 0)
+		return ret;
+	if (memcmp(program.header.e_ident, ELFMAG, SELFMAG))
+		return -ENOEXEC;
+	if (program.header.e_ident[EI_CLASS] != ELFCLASS64 ||
 	    program.header.e_machine != NATIVE_MACHINE ||
 	    program.header.e_phentsize != sizeof(Elf64_Phdr)) {
 		out->is_foreign = true;
@@ -299,7 +302,7 @@ int cover_examine(const char *path, bool look_inside, struct cover *out)
 const char *cover_refusal(const struct cover *cover)
 {
 	if (cover->is_foreign)
-		return "it is not a program for this machine's 64-bit ABI";
+		return "it is a program for another machine or word size";
 	if (cover->is_static)
 		return "it is statically linked, so no library can be preloaded";
 	if (cover->is_setid)

@@ -16,7 +16,7 @@
 
 struct cover {
 	bool is_script;	       /* "#!": all that follows is about the interpreter */
-	bool is_foreign;       /* an ELF file of another machine or word size, or no ELF file */
+	bool is_foreign;       /* for another machine or word size */
 	bool is_static;	       /* has no dynamic loader, so LD_PRELOAD is not looked at */
 	bool is_setid;	       /* set-user-ID or set-group-ID to somebody else than the caller */
 	bool has_capabilities; /* carries file capabilities */
@@ -27,7 +27,7 @@ struct cover {
 };
 
 /*
- * 0, or -errno if the file cannot be read. `look_inside` also fills has_liburing,
+ * 0, -ENOEXEC if it is no program, or -errno if it cannot be read. `look_inside` also fills has_liburing,
  * has_syscall and has_inline: it reads the symbols and all the code
  * (milliseconds for 10 MB).
  */
@@ -37,7 +37,7 @@ int cover_examine(const char *path, bool look_inside, struct cover *out);
  * linked"), or NULL if it can be. */
 const char *cover_refusal(const struct cover *cover);
 
-/* Both in one: true if it can be covered or if it cannot even be read; else *reason is set. */
+/* Both in one: true if it can be covered or cannot be executed at all; else *reason is set. */
 bool entry_can_cover(const char *path, const char **reason);
 
 #endif

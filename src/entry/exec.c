@@ -175,7 +175,7 @@ void exec_warn(const char *path)
 	if (!reason)
 		return;
 	has_warned = true;
-	if (filter_is_installed())
+	if (filter_is_installed() && !cover.is_foreign)
 		log_warn("%s cannot be covered: %s; if it uses io_uring it will be killed by SIGSYS "
 			 "(RINGSIDE=trap=off avoids that)",
 			 path, reason);

@@ -147,8 +147,8 @@ struct request {
 	struct heap_node timer;
 	struct punt_work punt;
 	u8 data[REQUEST_DATA] __attribute__((aligned(8)));
-};
-_Static_assert(sizeof(struct request) <= 512 - 128, "memory for one waiting request stays small");
+} __attribute__((aligned(CACHE_LINE)));
+_Static_assert(sizeof(struct request) <= 384, "memory for one waiting request stays small");
 
 /* The operation's arguments, as its own type. */
 #define request_data(req, type)                                                                    \

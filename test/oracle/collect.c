@@ -124,13 +124,15 @@ static void worker_end(struct worker *worker, bool hangs, int count)
 	worker->pid = 0;
 	if (worker->next >= count)
 		return;
-	if (asprintf(&outcome, "%.*s\nend of the process: %s %d\n", (int)worker->size, worker->text,
+	/* First of all lines, so that it names the kind of difference. */
+	if (asprintf(&outcome, "end of the process: %s %d\n%.*s\n",
 		     hangs                 ? "HANGS"
 		     : WIFSIGNALED(status) ? "KILLED BY SIGNAL"
 					   : "EXITS WITH",
 		     hangs                 ? 0
 		     : WIFSIGNALED(status) ? WTERMSIG(status)
-					   : WEXITSTATUS(status)) < 0)
+					   : WEXITSTATUS(status),
+		     (int)worker->size, worker->text ? worker->text : "") < 0)
 		outcome = strdup("end of the process: out of memory\n");
 	worker->outcomes[worker->next++] = outcome;
 }

@@ -524,6 +524,8 @@ static void run_batch(struct run *run, int batch)
 {
 	int due = 0;
 
+	/* What has been said must outlive a crash. */
+	fflush(run->execution->out);
 	act(run, batch);
 	for (int i = 0; i < run->program->nops; i++) {
 		due += run->program->ops[i].due[batch];
@@ -557,6 +559,7 @@ void execute_program(const struct execution *execution, const struct program *pr
 	run.execution = execution;
 	run.program = program;
 	probes_run(program, out);
+	fflush(out);
 	ret = world_open(&run.world, program, execution->scratch[program->on_disk]);
 	if (ret) {
 		fprintf(out, "world: %s\n", result_name(ret));

@@ -25,7 +25,7 @@
 #define KINDS_MAX          200
 #define PATIENCE_MS        1500
 #define HANG_MS            12000
-#define SHRINK_PATIENCE_MS 100
+#define SHRINK_PATIENCE_MS 60
 #define SHRINK_HANG_MS     2000
 
 /* A kind of difference: all that have the same signature. Owner: main(). */

@@ -130,11 +130,17 @@ static inline u32 cqe_slots(const struct io_uring *ring, const struct io_uring_c
 	return ring->flags & IORING_SETUP_CQE_MIXED && cqe->flags & IORING_CQE_F_32 ? 2 : 1;
 }
 
+/* Fills the end of a CQ of mixed sizes, where a large CQE had no room. */
+static inline bool cqe_is_filler(const struct io_uring *ring, const struct io_uring_cqe *cqe)
+{
+	return ring->flags & IORING_SETUP_CQE_MIXED && cqe->flags & IORING_CQE_F_SKIP;
+}
+
 /* A CQE that is not for the program: a filler, or the end of our own timeout (then *timeout_result). */
 static bool cqe_is_ours(const struct io_uring *ring, const struct io_uring_cqe *cqe,
 			int *timeout_result)
 {
-	if (ring->flags & IORING_SETUP_CQE_MIXED && cqe->flags & IORING_CQE_F_SKIP)
+	if (cqe_is_filler(ring, cqe))
 		return true;
 	if (ring->features & IORING_FEAT_EXT_ARG || cqe->user_data != RING_TIMEOUT_USER_DATA)
 		return false;
@@ -330,7 +336,12 @@ LIBURING(int, io_uring_submit_and_wait_reg, struct io_uring *ring, struct io_uri
 	return cq_wait(ring, cqe_ptr, &wait);
 }
 
-static u32 cq_take_batch(const struct io_uring *ring, struct io_uring_cqe **cqes, u32 count)
+/*
+ * Up to `count` CQEs that lie in one piece for the program, which moves the head
+ * over what it was given: so a filler ends the piece, and one at the head is
+ * taken away first.
+ */
+static u32 cq_take_batch(struct io_uring *ring, struct io_uring_cqe **cqes, u32 count)
 {
 	u32 tail = load_acquire(ring->cq.ktail); /* pairs with the release where CQEs are posted */
 	u32 position = *ring->cq.khead;
@@ -339,8 +350,13 @@ static u32 cq_take_batch(const struct io_uring *ring, struct io_uring_cqe **cqes
 	while (taken < count && position != tail) {
 		struct io_uring_cqe *cqe = cq_at(ring, position);
 
-		cqes[taken++] = cqe;
+		if (!cqe_is_filler(ring, cqe))
+			cqes[taken++] = cqe;
+		else if (taken)
+			break;
 		position += cqe_slots(ring, cqe);
+		if (!taken)
+			store_release(ring->cq.khead, position);
 	}
 	return taken;
 }

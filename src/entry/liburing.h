@@ -15,8 +15,8 @@
  *   L3 int_flags and enter_ring_fd are used by functions of the library only,
  *      and of these by none that is left to liburing itself. So their meaning
  *      is ours; it is kept compatible where liburing has one.
- *   L4 SQE number n lies in slot n of the SQ ring's index array, as in
- *      liburing from 2.4 on; the array is written once.
+ *   L4 The SQ ring's index array, where there is one, names SQE n in slot n; it
+ *      is written once, as in liburing from 2.4 on.
  *
  * Every function that enters the kernel is replaced (test/cli/liburing_symbols
  * looks for one that is not); those that only touch memory stay liburing's own.

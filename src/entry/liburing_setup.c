@@ -288,8 +288,7 @@ LIBURING(int, io_uring_queue_init_mem, unsigned entries, struct io_uring *ring,
 	return err ? err : (int)(layout.rings_size + layout.sqes_size);
 }
 
-LIBURING(int, io_uring_queue_init_params, unsigned entries, struct io_uring *ring,
-	 struct io_uring_params *p)
+static int init_any(u32 entries, struct io_uring *ring, struct io_uring_params *p)
 {
 	int fd, err;
 
@@ -303,6 +302,21 @@ LIBURING(int, io_uring_queue_init_params, unsigned entries, struct io_uring *rin
 	err = io_uring_queue_mmap(fd, p, ring);
 	if (err)
 		ring_close(fd);
+	return err;
+}
+
+/* The index array says nothing (L4): without one, as liburing itself from 2.6 on, where that is known. */
+LIBURING(int, io_uring_queue_init_params, unsigned entries, struct io_uring *ring,
+	 struct io_uring_params *p)
+{
+	struct io_uring_params without_array = *p;
+	int err;
+
+	without_array.flags |= IORING_SETUP_NO_SQARRAY;
+	err = init_any(entries, ring, &without_array);
+	if (err == -EINVAL)
+		return init_any(entries, ring, p);
+	*p = without_array;
 	return err;
 }
 
@@ -342,25 +356,32 @@ LIBURING(int, io_uring_close_ring_fd, struct io_uring *ring)
 	return 1;
 }
 
-/* The kernel made rings of other sizes behind the same descriptor: maps them in place of the old. */
+/*
+ * The kernel made rings of other sizes behind the same descriptor: they are
+ * mapped in place of the old. Of the ring's own flags the kernel says nothing here.
+ */
 LIBURING(int, io_uring_resize_rings, struct io_uring *ring, struct io_uring_params *p)
 {
+	struct io_uring_params mapped = *p;
 	struct io_uring resized = *ring;
 	int err;
 
 	if (ring->flags & IORING_SETUP_NO_MMAP)
 		return -EINVAL;
-	err = liburing_register(ring, IORING_REGISTER_RESIZE_RINGS, p, 1);
+	err = liburing_register(ring, IORING_REGISTER_RESIZE_RINGS, &mapped, 1);
 	if (err < 0)
 		return err;
-	rings_unmap(ring);
-	resized.sq.array = NULL;
-	err = rings_map(ring->ring_fd, p, &resized);
+	/* The rest of *p is not the program's concern, and would be in its way at the next resize. */
+	p->sq_entries = mapped.sq_entries;
+	p->cq_entries = mapped.cq_entries;
+	mapped.flags = ring->flags;
+	mapped.features = ring->features;
+	err = rings_map(ring->ring_fd, &mapped, &resized);
 	if (err)
 		return err;
+	rings_unmap(ring);
 	resized.sq.sqe_head = *resized.sq.khead;
 	resized.sq.sqe_tail = *resized.sq.ktail;
-	resized.flags = p->flags;
 	*ring = resized;
 	return 0;
 }

@@ -8,8 +8,8 @@ N ?= 5000
 SEED ?= 1
 CASES ?=
 
-# $(call setup,DIRECTORY,MESON OPTIONS)
-setup = test -f $(1)/build.ninja || meson setup $(2) $(1)
+# $(call setup,DIRECTORY,MESON OPTIONS): once; only what goes wrong is shown
+setup = test -f $(1)/build.ninja || meson setup $(2) $(1) >/dev/null || meson setup $(2) $(1)
 
 .PHONY: all check demo bench install asan ubsan tsan tidy oracle format clean help
 

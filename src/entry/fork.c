@@ -1,5 +1,5 @@
 /*
- * fork.c - whose memory this is: after fork(), in a vfork() child, after a bare clone()
+ * fork.c - whose memory this is (after fork(), in a vfork() child, after a bare clone()), and ends of threads
  *
  *	fork()           the handlers here run; the child starts with fresh threads and no rings
  *	vfork(), spawn   the child borrows the memory: nothing of ours changes until it execs or exits
@@ -15,11 +15,9 @@
 #include <sys/mman.h>
 
 #include "base/atomic.h"
-#include "base/lock.h"
 #include "base/pages.h"
 #include "entry/entry.h"
 #include "host/kernel.h"
-#include "observe/stats.h"
 #include "syscall/descriptor.h"
 
 #define MARK_SIZE 4096
@@ -44,8 +42,6 @@ static void fork_child(void)
 	store_relaxed(&process_id, (u32)host_call(SYS_getpid));
 	if (fork_mark)
 		*fork_mark = 1;
-	lock_thread_id_slow();
-	stats_after_fork();
 	descriptor_fork_child();
 }
 
@@ -61,10 +57,26 @@ bool process_is_borrowed(void)
 	return process_id && (u32)host_call(SYS_getpid) != load_relaxed(&process_id);
 }
 
+static pthread_key_t thread_key;
+
+static void thread_ended(void *value)
+{
+	(void)value;
+	descriptor_thread_exit();
+}
+
+/* An early key has room in the thread itself: nothing is allocated, so this may come from a trap. */
+static void thread_noted(void)
+{
+	pthread_setspecific(thread_key, &thread_key);
+}
+
 int fork_init(void)
 {
 	if (process_id)
 		return 0;
+	if (!pthread_key_create(&thread_key, thread_ended))
+		descriptor_thread_noted = thread_noted;
 	process_id = (u32)host_call(SYS_getpid);
 	fork_mark = pages_alloc(MARK_SIZE);
 	if (fork_mark && host_call(SYS_madvise, fork_mark, MARK_SIZE, MADV_WIPEONFORK)) {

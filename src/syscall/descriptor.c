@@ -33,6 +33,7 @@
 #include "syscall/internal.h"
 
 struct descriptor_hooks hooks;
+void (*descriptor_thread_noted)(void);
 
 static u32 process_id; /* (c) of the process that the rings belong to; 0 before the first ring */
 static u32 polled_rings; /* (a) rings that ever handed out a poll_fd: none, and refreshing is one load */
@@ -100,6 +101,8 @@ int descriptor_register_ring(struct ring *ring, u32 start, u32 end)
 			continue;
 		registered[i] = ring;
 		ring->names++;
+		if (descriptor_thread_noted)
+			descriptor_thread_noted();
 		return (int)i;
 	}
 	return -EBUSY;

@@ -56,4 +56,7 @@ void descriptor_fork_child(void);
 /* The calling thread of the program is about to end. */
 void descriptor_thread_exit(void);
 
+/* Set by entry/ before the first ring, or NULL: called in a thread whose end has to be told as above. */
+extern void (*descriptor_thread_noted)(void);
+
 #endif

@@ -102,6 +102,22 @@ static inline int unit_threads_named(const char *name)
 	return count;
 }
 
+/* Whether thread `tid` of this process sleeps in the kernel; false when it has ended. */
+static inline bool unit_thread_sleeps(int tid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return false;
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(file);
+	return state == 'S';
+}
+
 /* An unlinked scratch file of `size` bytes, byte i being unit_byte(i), on disk; flags as for open(). */
 #define UNIT_BYTE(i) ((unsigned char)((i) * 31 + ((i) >> 12) * 7 + 5))
 

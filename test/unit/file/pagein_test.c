@@ -267,6 +267,7 @@ static void a_warm_read_behind_many_cold_ones_is_found_within_few_wakes(void **s
 
 struct quiescer {
 	pthread_t thread;
+	u32 tid;	  /* (a) */
 	u32 has_returned; /* (a) */
 };
 
@@ -274,6 +275,7 @@ static void *quiesce_main(void *argument)
 {
 	struct quiescer *quiescer = argument;
 
+	store_release(&quiescer->tid, (u32)gettid());
 	pagein_quiesce();
 	store_release(&quiescer->has_returned, 1);
 	return NULL;
@@ -295,7 +297,9 @@ static void quiesce_waits_for_the_call_and_then_the_old_number_is_not_used(void 
 	private = dup(number);
 	store_release(&moved.fd, private);
 	assert_int_equal(pthread_create(&quiescer.thread, NULL, quiesce_main, &quiescer), 0);
-	/* The waiter is inside the gate's call until we open it. */
+	/* The waiter is inside the gate's call until we open it: the quiescer must sleep. */
+	unit_wait_until(load_acquire(&quiescer.has_returned) ||
+			(load_acquire(&quiescer.tid) && unit_thread_sleeps((int)quiescer.tid)));
 	assert_int_equal(load_acquire(&quiescer.has_returned), 0);
 	gate_open(&gate);
 	pthread_join(quiescer.thread, NULL);

@@ -323,6 +323,48 @@ static void after_an_interrupt_later_calls_of_the_work_fail_too(void **state)
 	close(job.ends[1]);
 }
 
+/* Ends with its interrupt sent and pending, which the worker's own mask keeps from being taken. */
+static void be_interrupted_unaware(struct punt_work *work)
+{
+	struct job *job = container_of(work, struct job, work);
+	u64 all = ~0ull;
+
+	job->result = sigmask_set(SIG_BLOCK, &all, &job->mask);
+	store_release(&job->began, 1);
+	while (!punt_is_interrupted())
+		sched_yield();
+}
+
+/* Waits a moment for nothing with every signal open: one that is pending ends it. */
+static void wait_with_signals_open(struct punt_work *work)
+{
+	struct job *job = container_of(work, struct job, work);
+	struct timespec moment = {.tv_nsec = NS_PER_MS};
+	u64 none = 0;
+
+	job->result = punt_call(SYS_ppoll, NULL, 0, &moment, &none, sizeof(none));
+}
+
+static void an_interrupt_still_pending_at_the_end_is_taken_before_the_next_work(void **state)
+{
+	struct job interrupted, next;
+
+	(void)state;
+	set_limits(1, 1);
+	job_init(&interrupted, be_interrupted_unaware, 0);
+	job_init(&next, wait_with_signals_open, 0);
+	job_queue(&interrupted, false);
+	job_queue(&next, false);
+	unit_wait_until(load_acquire(&interrupted.began));
+	assert_true(punt_interrupt(&interrupted.work));
+	job_wait(&interrupted);
+	job_wait(&next);
+	assert_int_equal(next.result, 0);
+	/* The pool's signal must be open again in that worker, and is. */
+	assert_int_equal(interrupted.result, 0);
+	after_an_interrupt_later_calls_of_the_work_fail_too(state);
+}
+
 static void a_call_outside_the_pool_is_an_ordinary_call(void **state)
 {
 	(void)state;
@@ -567,6 +609,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(cancelling_the_first_of_a_key_lets_the_next_one_run),
 	cmocka_unit_test(an_interrupt_always_ends_its_work_and_never_another),
 	cmocka_unit_test(after_an_interrupt_later_calls_of_the_work_fail_too),
+	cmocka_unit_test(an_interrupt_still_pending_at_the_end_is_taken_before_the_next_work),
 	cmocka_unit_test(a_call_outside_the_pool_is_an_ordinary_call),
 	cmocka_unit_test(workers_block_the_programs_signals_but_not_faults_and_the_c_librarys),
 	cmocka_unit_test(the_programs_own_signal_of_that_number_reaches_the_program),

@@ -121,6 +121,9 @@ static void signature_append(char *signature, size_t size, const char *line)
 		if (!isdigit((unsigned char)*c))
 			signature[at++] = *c;
 	data = strstr(end, " data=");
+	/* How submission was cut into calls depends on what else the program holds. */
+	if (strstr(line, " enter:"))
+		data = end;
 	for (const char *c = end; *c && c != data && at + 2 < size; c++)
 		signature[at++] = *c;
 	signature[at] = 0;

@@ -16,8 +16,9 @@
 #include <string.h>
 #include <time.h>
 
-#define CANDIDATES 256
-#define ROUNDS     60
+#define CANDIDATES     256
+#define GROUP          16 /* run at once */
+#define SHRINK_SECONDS 15
 
 /* Owner: program_shrink(). */
 struct candidates {

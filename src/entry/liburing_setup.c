@@ -151,7 +151,8 @@ static void rings_unmap(struct io_uring *ring)
 	struct io_uring_sq *sq = &ring->sq;
 	struct io_uring_cq *cq = &ring->cq;
 
-	ring_unmap(sq->sqes, *sq->kring_entries * sqe_size(ring->flags));
+	/* Not what the ring's memory says: after a resize the old rings' contents are nobody's. */
+	ring_unmap(sq->sqes, sq->sqes_sz);
 	if (cq->ring_ptr != sq->ring_ptr)
 		ring_unmap(cq->ring_ptr, cq->ring_sz);
 	ring_unmap(sq->ring_ptr, sq->ring_sz);
@@ -363,7 +364,7 @@ LIBURING(int, io_uring_close_ring_fd, struct io_uring *ring)
 LIBURING(int, io_uring_resize_rings, struct io_uring *ring, struct io_uring_params *p)
 {
 	struct io_uring_params mapped = *p;
-	struct io_uring resized = *ring;
+	struct io_uring old = *ring, resized = *ring;
 	int err;
 
 	if (ring->flags & IORING_SETUP_NO_MMAP)
@@ -379,10 +380,11 @@ LIBURING(int, io_uring_resize_rings, struct io_uring *ring, struct io_uring_para
 	err = rings_map(ring->ring_fd, &mapped, &resized);
 	if (err)
 		return err;
-	rings_unmap(ring);
 	resized.sq.sqe_head = *resized.sq.khead;
 	resized.sq.sqe_tail = *resized.sq.ktail;
 	*ring = resized;
+	/* Last: another thread may be waiting on this ring, and looks at it when it wakes. */
+	rings_unmap(&old);
 	return 0;
 }
 

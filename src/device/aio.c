@@ -30,7 +30,7 @@
 /* No device gains from more, and the whole machine shares fs.aio-max-nr, 65536 by default. */
 #define DEPTH_MAX 1024u
 
-#define RING_MAGIC	       0xa10a10a1u
+#define RING_MAGIC             0xa10a10a1u
 #define RING_COMPAT_FEATURES   1u
 #define RING_INCOMPAT_FEATURES 0u
 
@@ -38,7 +38,7 @@
 struct aio_ring {
 	u32 id;
 	u32 size; /* (c) elements of `events` */
-	u32 head; /* (r) next event to read: written by us, read by the kernel to see how much room there is */
+	u32 head; /* (r) next event to read: ours; the kernel sees by it how much room there is */
 	u32 tail; /* (a) next event to be written: written by the kernel */
 	u32 magic;
 	u32 compat_features;
@@ -139,15 +139,14 @@ static void complete_first_staged(struct aio_queue *queue, long result)
 	queue->is_busy = false;
 }
 
-/* Sends the oldest staged operations, at most BATCH: how many the kernel took, or -errno of the first. */
+/* Sends the oldest staged operations: how many the kernel took, or -errno of the first. */
 static long submit_batch(struct aio_queue *queue)
 {
 	struct iocb *batch[BATCH];
 	struct aio_op *op;
 	long count = 0, taken;
 
-	list_for_each_entry(op, &queue->staged, node)
-	{
+	list_for_each_entry (op, &queue->staged, node) {
 		if (count == BATCH)
 			break;
 		batch[count++] = &op->iocb;
@@ -170,7 +169,7 @@ u32 aio_queue_submit(struct aio_queue *queue)
 
 		if (taken > 0)
 			continue;
-		/* No room: whoever reaps sends the rest (A4). With nothing in flight nobody would. */
+		/* No room: the next reap sends the rest (A4), if there is one to come. */
 		if (taken == -EAGAIN && queue->in_flight > 0)
 			break;
 		complete_first_staged(queue, taken < 0 ? taken : -EAGAIN);
@@ -283,8 +282,8 @@ void aio_queue_fork_child(struct aio_queue *queue)
 	if (!aio_queue_is_ready(queue))
 		return;
 	if (queue->ring) /* shared with the parent, like any mapping of a file */
-		pages_free(queue->ring, sizeof(*queue->ring) +
-						queue->ring->size * sizeof(struct io_event));
+		pages_free(queue->ring,
+			   sizeof(*queue->ring) + queue->ring->size * sizeof(struct io_event));
 	fd_close_private(queue->event_fd);
 	*queue = (struct aio_queue){.event_fd = -1};
 }

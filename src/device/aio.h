@@ -43,12 +43,12 @@ _Static_assert(sizeof(struct aio_op) <= 112, "an operation is part of every wait
 
 /* All zero: not initialised, which every call below but _add, _submit and aio_cancel() accepts. */
 struct aio_queue {
-	aio_context_t context;	/* (c) 0: not initialised */
-	struct aio_ring *ring;	/* (c) mapped by the kernel; NULL: unknown layout, use io_getevents() */
-	int event_fd;		/* (c) private; signalled at each completion */
-	u32 staged_count;	/* (r) */
-	u32 in_flight;		/* (r) submitted and not reaped */
-	bool is_busy;		/* (r) a done() may be running */
+	aio_context_t context;   /* (c) 0: not initialised */
+	struct aio_ring *ring;   /* (c) mapped by the kernel; NULL: of unknown layout */
+	int event_fd;            /* (c) private; signalled at each completion */
+	u32 staged_count;        /* (r) */
+	u32 in_flight;           /* (r) submitted and not reaped */
+	bool is_busy;            /* (r) a done() may be running */
 	struct list_node staged; /* (r) in submission order */
 };
 
@@ -76,7 +76,7 @@ static inline u32 aio_in_flight(const struct aio_queue *queue)
 	return queue->in_flight + queue->staged_count;
 }
 
-/* Sets everything but op->done. `iov` stays as it is until done(). rw_flags: RWF_*, RWF_NOWAIT included. */
+/* Sets everything but op->done. `iov` stays as it is until done(). rw_flags: RWF_*. */
 void aio_prep_rw(struct aio_op *op, int fd, bool is_write, const struct iovec *iov, u32 count,
 		 u64 offset, int rw_flags);
 

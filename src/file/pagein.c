@@ -32,7 +32,7 @@
 /* Device reads of one large read that run ahead of what was copied. */
 #define START_WINDOW (2u << 20)
 
-/* The waiter blocks for no more than this at a time, so that one large read does not hold up others. */
+/* The waiter blocks for no more than this at a time: one large read does not hold up others. */
 #define BLOCK_BYTES    START_STEP
 #define BLOCK_SEGMENTS 8
 
@@ -48,19 +48,19 @@
 static struct pagein {
 	struct lock lock;
 	struct list_node waiting; /* (lock) oldest first; the rotor is always among them */
-	struct list_node rotor;	  /* (lock) where the second half of the next sweep begins */
-	bool has_waiter;	  /* (lock) */
-	bool is_asleep;		  /* (lock) the waiter sleeps on `arrivals`, the list was empty */
-	u32 arrivals;		  /* (a) changes when the sleeping waiter must look */
-	u32 call_number;	  /* (a) see P3; written by the waiter */
-	u32 quiescers;		  /* (a) threads that sleep on call_number */
-	u64 idle_ns;		  /* (a) */
-	void (*flush)(void);	  /* (c) */
+	struct list_node rotor;   /* (lock) where the second half of the next sweep begins */
+	bool has_waiter;          /* (lock) */
+	bool is_asleep;           /* (lock) the waiter sleeps on `arrivals`, the list was empty */
+	u32 arrivals;             /* (a) changes when the sleeping waiter must look */
+	u32 call_number;          /* (a) see P3; written by the waiter */
+	u32 quiescers;            /* (a) threads that sleep on call_number */
+	u64 idle_ns;              /* (a) */
+	void (*flush)(void);      /* (c) */
 } pagein = PAGEIN_INIT;
 
 static void *waiter_main(void *unused);
 
-/* Leaves no empty element in front: a call that begins with some would look like the end of the file. */
+/* Leaves no empty element in front: reading only those would look like the end of the file. */
 static void read_advance(struct pagein_read *read, size_t bytes)
 {
 	read->offset += bytes;
@@ -159,7 +159,8 @@ void pagein_quiesce(void)
 	if (number % 2 == 0)
 		return;
 	add_full(&pagein.quiescers, 1);
-	while (load_acquire(&pagein.call_number) == number) /* pairs with the add in waiter_call() */
+	/* Pairs with the second addition of waiter_call(). */
+	while (load_acquire(&pagein.call_number) == number)
 		futex_wait(&pagein.call_number, number, FUTEX_FOREVER);
 	sub_full(&pagein.quiescers, 1);
 }
@@ -187,7 +188,7 @@ static bool read_continue(struct pagein_read *read, long result)
 		if (read->iov_count > 0)
 			return false;
 	}
-	/* All there, or the end of the file, or an error, which is told only if nothing was copied. */
+	/* All there, or the end of the file, or an error: told only if nothing was copied. */
 	read->result = read->done_bytes > 0 ? (long)read->done_bytes : result;
 	read->done(read);
 	return true;
@@ -217,8 +218,8 @@ static bool read_blocking(struct pagein_read *read)
 static bool read_present(struct pagein_read *read)
 {
 	for (;;) {
-		long result = waiter_call(read, read->iov, read->iov_count,
-					  read->rw_flags | RWF_NOWAIT);
+		long result =
+			waiter_call(read, read->iov, read->iov_count, read->rw_flags | RWF_NOWAIT);
 
 		if (result == -EAGAIN)
 			return false;
@@ -293,7 +294,7 @@ out:
 	lock_release(&pagein.lock);
 }
 
-/* The oldest read, unlinked, or NULL: none came for idle_ns and this thread is the waiter no more. */
+/* The oldest read, unlinked. NULL: none came for idle_ns; this thread is the waiter no more. */
 static struct pagein_read *take_oldest(void)
 {
 	struct pagein_read *read;

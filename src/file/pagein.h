@@ -23,14 +23,14 @@
  */
 struct pagein_read {
 	struct list_node node; /* (q) linked: it waits, whoever unlinks it owns it */
-	const int *fd;	       /* (c) where its descriptor's number is; see pagein_quiesce() */
+	const int *fd;         /* (c) where its descriptor's number is; see pagein_quiesce() */
 	struct iovec *iov;     /* (o) what is left; advanced, with the elements, as bytes arrive */
-	u32 iov_count;	       /* (o) */
-	int rw_flags;	       /* (c) RWF_*, for preadv2() */
-	u64 offset;	       /* (o) where `iov` begins in the file; advanced */
+	u32 iov_count;         /* (o) */
+	int rw_flags;          /* (c) RWF_*, for preadv2() */
+	u64 offset;            /* (o) where `iov` begins in the file; advanced */
 	u64 started_end;       /* (o) device reads were started up to here; set by pagein_start() */
 	size_t done_bytes;     /* (o) copied so far; the caller sets what it had copied itself */
-	long result;	       /* (o) at done(): done_bytes, or -errno if that is 0 */
+	long result;           /* (o) at done(): done_bytes, or -errno if that is 0 */
 	void (*done)(struct pagein_read *read); /* (c) on the waiter's thread, no lock held */
 };
 

@@ -99,7 +99,7 @@ static void give_back(int signal, siginfo_t *info, ucontext_t *context)
 	long process = host_call(SYS_getpid);
 
 	if (interrupt_of_thread) {
-		/* uc_sigmask begins with the kernel's set and is restored when the handler returns. */
+		/* uc_sigmask begins with the kernel's set, and becomes the mask on return. */
 		*(u64 *)&context->uc_sigmask |= SIGNAL_BIT(signal);
 		store_relaxed(&interrupt_of_thread->is_closed, 1);
 	} else {
@@ -119,8 +119,8 @@ static void interrupt_signalled(int signal, siginfo_t *info, void *ucontext)
 		return;
 	}
 	if (pc >= (u64)interrupt_gate_begin && pc < (u64)interrupt_gate_end)
-		PROGRAM_COUNTER(context) = (__typeof__(PROGRAM_COUNTER(context)))(
-			(u64)interrupt_gate_cancel);
+		PROGRAM_COUNTER(context) =
+			(__typeof__(PROGRAM_COUNTER(context)))((u64)interrupt_gate_cancel);
 	store_release(&self->is_taken, 1);
 }
 
@@ -220,7 +220,7 @@ bool interrupt_send(struct interrupt *target)
 
 void interrupt_settle(struct interrupt *self)
 {
-	/* What was sent is pending here at the latest, and is handled when a system call returns. */
+	/* What was sent is pending here by now, and is handled when a system call returns. */
 	while (self->was_sent && !load_acquire(&self->is_taken)) /* pairs with the handler */
 		thread_unblock(self);
 }

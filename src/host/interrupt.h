@@ -25,18 +25,18 @@
 /* Owned by the thread that may be interrupted, from its start to its end. */
 struct interrupt {
 	u32 is_requested; /* (a) calls return -EINTR from now on */
-	u32 is_taken;	  /* (a) the signal that was sent has been handled */
-	u32 is_closed;	  /* (a) the handler blocked the signal in this thread, see interrupt.c */
-	u32 thread;	  /* (c) */
-	int signal;	  /* (lock) the one that is not blocked in this thread; 0: none */
-	bool was_sent;	  /* (lock) */
+	u32 is_taken;     /* (a) the signal that was sent has been handled */
+	u32 is_closed;    /* (a) the handler blocked the signal in this thread, see interrupt.c */
+	u32 thread;       /* (c) */
+	int signal;       /* (lock) the one that is not blocked in this thread; 0: none */
+	bool was_sent;    /* (lock) */
 };
 
 /* The thread itself, before each work: no request is pending from here on. */
 void interrupt_open(struct interrupt *self);
 
-/* Another thread, while the work runs. False: no signal could be sent, so a call that has begun goes on;
- * later ones return -EINTR. */
+/* Another thread, while the work runs. False: no signal could be sent, a call that has begun stays
+ * in the kernel and only later ones return -EINTR. */
 bool interrupt_send(struct interrupt *target);
 
 /* The thread itself, after each work, when no interrupt_send() can follow. */

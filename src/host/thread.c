@@ -16,7 +16,7 @@
 #include "host/sigaction.h"
 
 /* Enough for our deepest call with a signal frame of the widest vector registers. The program's
- * thread-local variables come out of the same mapping: a program with many of them needs the larger. */
+ * thread-local variables come out of the same mapping: where there are many, the larger. */
 #define STACK_SMALL (128u << 10)
 #define STACK_LARGE (1u << 20)
 
@@ -54,7 +54,7 @@ int thread_start(void *(*body)(void *), void *argument)
 	u64 mask = blocked_in_our_threads(), old;
 	int err;
 
-	/* The mask is inherited: no signal can arrive in the new thread before it could block them. */
+	/* The mask is inherited: the new thread never runs with signals open. */
 	sigmask_set(SIG_SETMASK, &mask, &old);
 	err = create_detached(STACK_SMALL, body, argument);
 	if (err == EINVAL)

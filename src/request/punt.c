@@ -25,35 +25,35 @@
 
 #define IDLE_NS (5 * NS_PER_SEC)
 
-/* Threads that may be blocked for ever at a time; RLIMIT_NPROC, the kernel's limit, is none in a process. */
+/* Threads that may be blocked for ever at a time. The kernel's limit is RLIMIT_NPROC. */
 #define UNBOUNDED_LIMIT 256u
 
-/* Different keys that share a lane wait for each other without need, which costs time and nothing else. */
+/* Keys that share a lane wait for each other without need: it costs time, and nothing else. */
 #define LANES 64
 
 enum { BOUNDED, UNBOUNDED, CLASSES };
 
 struct punt_class {
 	struct list_node queue; /* (lock) PUNT_QUEUED, oldest first */
-	struct list_node idle;	/* (lock) workers that sleep, the last to fall asleep first */
-	u32 workers;		/* (lock) */
-	u32 limit;		/* (lock) at least 1 */
+	struct list_node idle;  /* (lock) workers that sleep, the last to fall asleep first */
+	u32 workers;            /* (lock) */
+	u32 limit;              /* (lock) at least 1 */
 };
 
 /* Works whose keys fall into one lane run one after another. */
 struct punt_lane {
 	struct list_node held; /* (lock) PUNT_HELD, oldest first; next is NULL until first used */
-	bool is_busy;	       /* (lock) */
+	bool is_busy;          /* (lock) */
 };
 
 /* Lives on its thread's stack. */
 struct punt_worker {
-	struct list_node node;	    /* (lock) in class->idle */
+	struct list_node node;      /* (lock) in class->idle */
 	struct punt_class *class;   /* (c) */
-	struct punt_work *work;	    /* (lock) what it runs */
+	struct punt_work *work;     /* (lock) what it runs */
 	struct interrupt interrupt; /* see interrupt.h */
-	u32 is_woken;		    /* (a) it sleeps on this; set under the lock with the worker unlinked */
-	bool is_retired;	    /* (lock) it is to end, and is counted no more */
+	u32 is_woken;               /* (a) it sleeps on this; set with the worker unlinked */
+	bool is_retired;            /* (lock) it is to end, and is counted no more */
 };
 
 #define CLASS_INIT(which, most)                                                                    \
@@ -67,8 +67,8 @@ static struct punt_pool {
 	struct punt_class classes[CLASSES];
 	struct punt_lane lanes[LANES];
 	bool is_limit_set; /* (lock) by punt_limits(): rings set up later do not change it */
-	u32 workers;	   /* (lock) of both classes */
-	u64 idle_ns;	   /* (a) */
+	u32 workers;       /* (lock) of both classes */
+	u64 idle_ns;       /* (a) */
 } pool = {
 	.classes = {CLASS_INIT(BOUNDED, 1), CLASS_INIT(UNBOUNDED, UNBOUNDED_LIMIT)},
 	.idle_ns = IDLE_NS,
@@ -156,7 +156,7 @@ static void lane_release_locked(const struct punt_work *work)
 	}
 	next = list_first(&lane->held, struct punt_work, node);
 	list_del(&next->node);
-	/* Cannot fail: work with a key is bounded, and `work` was, so that class has a worker (U2). */
+	/* Cannot fail: both are bounded, having keys, so their class has a worker (U2). */
 	rs_assert(enqueue_locked(next) == 0);
 }
 
@@ -300,8 +300,7 @@ static void class_grow_locked(struct punt_class *class)
 {
 	struct list_node *node;
 
-	list_for_each(node, &class->queue)
-	{
+	list_for_each (node, &class->queue) {
 		if (class->workers >= class->limit || worker_add_locked(class))
 			break;
 	}

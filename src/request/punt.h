@@ -26,15 +26,19 @@ enum punt_state {
 	PUNT_RUNNING, /* owner: a worker */
 };
 
-/* Lives in a request, from punt_queue() until done() is called or punt_cancel() returns true. */
+/*
+ * Lives in a request, from punt_queue() until done() is called or punt_cancel()
+ * returns true. run() and done() are called on a worker's thread with no lock
+ * held, done() in state PUNT_IDLE.
+ */
 struct punt_work {
-	struct list_node node;		      /* (q) the pool's lock */
-	void (*run)(struct punt_work *work);  /* (c) worker's thread: makes the calls, keeps the result */
-	void (*done)(struct punt_work *work); /* (c) worker's thread, PUNT_IDLE again: hands it back, may free it */
-	struct punt_worker *worker;	      /* (q) while PUNT_RUNNING */
-	u64 serial_key;			      /* (c) works of one key run in order, one at a time; 0: free */
-	u8 state;			      /* (q) enum punt_state */
-	bool is_bounded;		      /* (q) */
+	struct list_node node;                /* (q) the pool's lock */
+	void (*run)(struct punt_work *work);  /* (c) makes the calls, keeps the result */
+	void (*done)(struct punt_work *work); /* (c) hands it back, may free it */
+	struct punt_worker *worker;           /* (q) while PUNT_RUNNING */
+	u64 serial_key;                       /* (c) works of one key run one by one; 0: free */
+	u8 state;                             /* (q) enum punt_state */
+	bool is_bounded;                      /* (q) */
 };
 
 static inline void punt_work_init(struct punt_work *work, void (*run)(struct punt_work *),
@@ -44,11 +48,13 @@ static inline void punt_work_init(struct punt_work *work, void (*run)(struct pun
 	list_init(&work->node);
 }
 
-/* Any thread. 0, or -EAGAIN: there is no worker and no thread can be made; the caller owns `work`
- * and may run it itself. */
+/*
+ * Any thread. 0, or -EAGAIN: there is no worker and no thread can be made; the
+ * caller owns `work` and may run it itself. Work with a serial_key is bounded.
+ */
 int punt_queue(struct punt_work *work, bool is_bounded);
 
-/* True: it had not begun, the caller owns it and neither run() nor done() is called. False: it runs, or ran. */
+/* True: it had not begun, the caller owns it, and neither run() nor done() is called. */
 bool punt_cancel(struct punt_work *work);
 
 /*
@@ -68,27 +74,27 @@ bool punt_is_interrupted(void);
  */
 long punt_call_array(long nr, const long args[6]);
 
+#define PUNT_ARG(a)                                       ((long)(a))
 #define PUNT_ARGS_PICK(_1, _2, _3, _4, _5, _6, name, ...) name
-#define PUNT_ARGS_1(a)			(long)(a)
-#define PUNT_ARGS_2(a, b)		(long)(a), (long)(b)
-#define PUNT_ARGS_3(a, b, c)		(long)(a), (long)(b), (long)(c)
-#define PUNT_ARGS_4(a, b, c, d)		(long)(a), (long)(b), (long)(c), (long)(d)
-#define PUNT_ARGS_5(a, b, c, d, e)	(long)(a), (long)(b), (long)(c), (long)(d), (long)(e)
-#define PUNT_ARGS_6(a, b, c, d, e, f)                                                              \
-	(long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)
+#define PUNT_ARGS_1(a)                                    PUNT_ARG(a)
+#define PUNT_ARGS_2(a, ...)                               PUNT_ARG(a), PUNT_ARGS_1(__VA_ARGS__)
+#define PUNT_ARGS_3(a, ...)                               PUNT_ARG(a), PUNT_ARGS_2(__VA_ARGS__)
+#define PUNT_ARGS_4(a, ...)                               PUNT_ARG(a), PUNT_ARGS_3(__VA_ARGS__)
+#define PUNT_ARGS_5(a, ...)                               PUNT_ARG(a), PUNT_ARGS_4(__VA_ARGS__)
+#define PUNT_ARGS_6(a, ...)                               PUNT_ARG(a), PUNT_ARGS_5(__VA_ARGS__)
 
 /* punt_call(SYS_name, one to six arguments) */
 #define punt_call(nr, ...)                                                                         \
-	punt_call_array((nr), (const long[6]){PUNT_ARGS_PICK(__VA_ARGS__, PUNT_ARGS_6,             \
-							     PUNT_ARGS_5, PUNT_ARGS_4,             \
-							     PUNT_ARGS_3, PUNT_ARGS_2,             \
-							     PUNT_ARGS_1, 0)(__VA_ARGS__)})
+	punt_call_array((nr),                                                                      \
+			(const long[6]){PUNT_ARGS_PICK(__VA_ARGS__, PUNT_ARGS_6, PUNT_ARGS_5,      \
+						       PUNT_ARGS_4, PUNT_ARGS_3, PUNT_ARGS_2,      \
+						       PUNT_ARGS_1, 0)(__VA_ARGS__)})
 
-/* Indices as IO_WQ_BOUND and IO_WQ_UNBOUND. Gives back what the limits were; sets those that are not 0 in
- * `limits`. As IORING_REGISTER_IOWQ_MAX_WORKERS, but for the process, not the ring. */
+/* As IORING_REGISTER_IOWQ_MAX_WORKERS, but for the process: indices IO_WQ_BOUND and IO_WQ_UNBOUND;
+ * gives back what the limits were, sets those that are not 0 in `limits`. */
 void punt_limits(const u32 limits[2], u32 old[2]);
 
-/* A ring of so many SQ entries is set up: until punt_limits() is told otherwise, the bounded limit is the
+/* A ring of so many SQ entries is set up: until punt_limits() sets one, the bounded limit is the
  * largest min(sq_entries, 4 * CPUs) of all rings, as the kernel's is. */
 void punt_ring_created(u32 sq_entries);
 

@@ -118,8 +118,8 @@ static inline bool unit_thread_sleeps(int tid)
 	return state == 'S';
 }
 
-/* An unlinked scratch file of `size` bytes, byte i being unit_byte(i), on disk; flags as for open(). */
-#define UNIT_BYTE(i) ((unsigned char)((i) * 31 + ((i) >> 12) * 7 + 5))
+/* An unlinked scratch file of `size` bytes, byte i being UNIT_BYTE(i), on disk. */
+#define UNIT_BYTE(i) ((unsigned char)((i)*31 + ((i) >> 12) * 7 + 5))
 
 static inline int unit_scratch_file(size_t size, int flags)
 {
@@ -151,7 +151,7 @@ static inline void unit_assert_bytes(const unsigned char *bytes, size_t size, si
 				 UNIT_BYTE(offset + i));
 }
 
-/* In a forked child: from now on pthread_create() fails with EAGAIN. The limit does not bind root. */
+/* In a forked child: from now on pthread_create() fails. The limit does not bind root. */
 static inline void unit_forbid_threads(void)
 {
 	struct rlimit limit = {0, 0};

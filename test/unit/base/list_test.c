@@ -30,7 +30,7 @@ static void assert_numbers(const struct list_node *head, const int *expected)
 	const struct list_node *node;
 	int count = 0;
 
-	list_for_each(node, head)
+	list_for_each (node, head)
 		assert_int_equal(list_entry(node, struct element, node)->number, expected[count++]);
 	assert_int_equal(expected[count], -1);
 	for (node = head->prev; node != head; node = node->prev)
@@ -87,8 +87,7 @@ static void the_safe_loop_survives_unlinking_each_element(void **state)
 	(void)state;
 	for (int i = 0; i < 8; i++)
 		list_add_tail(&list, &elements[i].node);
-	list_for_each_entry_safe(element, next, &list, node)
-	{
+	list_for_each_entry_safe (element, next, &list, node) {
 		assert_int_equal(element->number, seen++);
 		list_del(&element->node);
 	}

@@ -8,7 +8,7 @@
 #include "unit.h"
 
 #define THREADS 4
-#define ROUNDS	20000
+#define ROUNDS  20000
 
 static struct lock lock = {0, 0};
 static u64 counter; /* plain: the lock protects it */

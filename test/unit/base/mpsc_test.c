@@ -8,7 +8,7 @@
 #include "unit.h"
 
 #define PRODUCERS 4
-#define EACH	  5000
+#define EACH      5000
 
 struct item {
 	struct mpsc_node node;

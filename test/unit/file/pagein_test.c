@@ -14,7 +14,7 @@
 #include "observe/stats.h"
 #include "unit.h"
 
-#define FILE_SIZE (1u << 20)
+#define FILE_SIZE   (1u << 20)
 #define PIPE_OFFSET UINT64_MAX
 
 struct cold {
@@ -267,7 +267,7 @@ static void a_warm_read_behind_many_cold_ones_is_found_within_few_wakes(void **s
 
 struct quiescer {
 	pthread_t thread;
-	u32 tid;	  /* (a) */
+	u32 tid;          /* (a) */
 	u32 has_returned; /* (a) */
 };
 
@@ -366,7 +366,8 @@ static void the_waiter_ends_when_idle_and_comes_back(void **state)
 
 	(void)state;
 	pagein_set_idle(NS_PER_MS);
-	cold_start(&cold, file, buffer, sizeof(buffer), 0); /* a waiter that sleeps long would not hear of it */
+	cold_start(&cold, file, buffer, sizeof(buffer),
+		   0); /* a waiter that sleeps long would not hear of it */
 	assert_int_equal(cold_wait(&cold), sizeof(buffer));
 	unit_wait_until(unit_threads_named("ringside/pagein") == 0);
 	cold_start(&cold, file, buffer, sizeof(buffer), 0);

@@ -25,7 +25,7 @@ static bool is_sent;
 
 static const long no_arguments[6];
 
-/* On return the interrupt is pending, and the look will say "not requested", as if it had come before. */
+/* On return the interrupt is pending, and the look says "not requested": it seems to come first. */
 static void fault_at_the_look(int signal, siginfo_t *info, void *context)
 {
 	(void)signal, (void)info, (void)context;
@@ -36,8 +36,9 @@ static void fault_at_the_look(int signal, siginfo_t *info, void *context)
 
 static void an_interrupt_between_the_look_and_the_kernel_is_not_lost(void **state)
 {
-	const struct kernel_sigaction action = {
-		.handler = (u64)fault_at_the_look, .flags = SA_SIGINFO, .mask = ~0ull};
+	const struct kernel_sigaction action = {.handler = (u64)fault_at_the_look,
+						.flags = SA_SIGINFO,
+						.mask = ~0ull};
 	struct kernel_sigaction old;
 
 	(void)state;

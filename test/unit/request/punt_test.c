@@ -19,16 +19,16 @@
 
 struct job {
 	struct punt_work work;
-	u32 gate;   /* (a) run() waits here until it is 1 */
-	u32 began;  /* (a) */
-	u32 done;   /* (a) */
+	u32 gate;  /* (a) run() waits here until it is 1 */
+	u32 began; /* (a) */
+	u32 done;  /* (a) */
 	int ends[2];
 	long result;
 	u64 mask;
 	struct job **order; /* where run() writes down who came next */
 };
 
-static u32 order_count; /* (a) */
+static u32 order_count;           /* (a) */
 static u32 running, running_peak; /* (a) */
 
 static void job_done(struct punt_work *work)
@@ -415,7 +415,7 @@ static void the_programs_own_signal_of_that_number_reaches_the_program(void **st
 
 	(void)state;
 	assert_true(number != 0);
-	/* A worker sits in a call with the signal open; the program has it blocked and asks for it. */
+	/* A worker sits in a call with the signal open; the program blocks it and asks for it. */
 	job_init(&job, read_pipe, 0);
 	assert_int_equal(pipe(job.ends), 0);
 	job_queue(&job, false);
@@ -496,7 +496,7 @@ static void workers_end_when_idle_and_come_back(void **state)
 	(void)state;
 	punt_set_idle(NS_PER_MS);
 	/* A worker that fell asleep for long before: work makes it fall asleep anew. */
-	for (int class = 0; class < 2; class++) {
+	for (int class = 0; class < 2; class ++) {
 		set_limits(1, 1);
 		job_init(&job, read_mask, 0);
 		job_queue(&job, class == 0);

@@ -33,9 +33,12 @@ static void assert_numbers(const struct list_node *head, const int *expected)
 	list_for_each (node, head)
 		assert_int_equal(list_entry(node, struct element, node)->number, expected[count++]);
 	assert_int_equal(expected[count], -1);
-	for (node = head->prev; node != head; node = node->prev)
-		assert_int_equal(list_entry(node, struct element, node)->number, expected[--count]);
-	assert_int_equal(count, 0);
+	for (node = head; count > 0; count--) {
+		node = node->prev;
+		assert_int_equal(list_entry(node, struct element, node)->number,
+				 expected[count - 1]);
+	}
+	assert_ptr_equal(node->prev, head);
 }
 
 static void adding_at_both_ends_and_before_a_node_keeps_the_order(void **state)

@@ -142,15 +142,27 @@ static bool known_find(struct known *known, const char *kernel, const char *ring
 	return false;
 }
 
+/* How much a difference says by itself: how calls were cut, or who was cancelled, follows. */
+static int telling_rank(const char *kernel, const char *ringside)
+{
+	if (strstr(kernel, " enter:") || strstr(ringside, " wait:"))
+		return 0;
+	if (strstr(kernel, "final ") || strstr(ringside, "final "))
+		return 0;
+	return strstr(kernel, "ECANCELED") || strstr(ringside, "ECANCELED") ? 1 : 2;
+}
+
 static void judge(struct comparison *comparison, struct known *known, const char *kernel,
 		  const char *ringside, FILE *out)
 {
 	const bool explained = known_find(known, kernel, ringside);
+	const int rank = telling_rank(kernel, ringside);
 
 	if (explained) {
 		comparison->explained++;
 	} else {
-		if (!comparison->differences) {
+		if (!comparison->differences || rank > comparison->rank) {
+			comparison->rank = rank;
 			comparison->signature[0] = 0;
 			signature_append(comparison->signature, 120, kernel);
 			strcat(comparison->signature, "  |  ");

@@ -24,7 +24,8 @@ struct known {
 struct comparison {
 	int differences; /* lines that differ and nothing explains */
 	int explained;
-	char signature[256]; /* of the first unexplained: the same for the same kind */
+	int rank; /* of the signature: the more, the more it says */
+	char signature[256]; /* of the first most telling one: the same for the same kind */
 };
 
 /* 0, or -errno after a message that names the line. */

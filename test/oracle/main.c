@@ -267,7 +267,8 @@ static void report(const struct options *options, const struct program *program,
 }
 
 static void difference_report(const struct options *options, const struct program *program,
-			      struct known *known, const struct comparison *comparison)
+			      struct known *known, const struct comparison *comparison,
+			      const char *kernel, const char *ringside)
 {
 	static struct program small;
 	struct options quick = *options;
@@ -276,9 +277,13 @@ static void difference_report(const struct options *options, const struct progra
 	small = *program;
 	quick.collect.patience_ms = SHRINK_PATIENCE_MS;
 	quick.collect.hang_ms = SHRINK_HANG_MS;
-	if (!program_shrink(&small, options->sides, &quick.collect, known, comparison->signature))
-		printf("did not happen again in three runs; the whole program:\n");
-	report(&quick, &small, known, false);
+	if (program_shrink(&small, options->sides, &quick.collect, known, comparison->signature)) {
+		report(&quick, &small, known, false);
+	} else {
+		printf("did not happen again in three runs; the whole program, and what it said:\n");
+		program_print(stdout, program);
+		outcome_compare(kernel, ringside, known, stdout);
+	}
 	fflush(stdout);
 }
 
@@ -312,7 +317,8 @@ static int chunk_run(const struct options *options, struct known *known, struct 
 		totals->differences++;
 		kind = kind_of(totals, comparison.signature, programs[i].seed);
 		if (!kind->count++ && totals->nkinds <= options->shrinks)
-			difference_report(options, &programs[i], known, &comparison);
+			difference_report(options, &programs[i], known, &comparison, text[0][i],
+					  text[1][i]);
 	}
 	for (int i = 0; i < count; i++) {
 		free(text[0][i]);

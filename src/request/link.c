@@ -132,8 +132,9 @@ int link_submit(struct ring *ring, struct request *req, int err)
 		ring->link_head = req;
 	}
 	ring->link_last = req;
-	if (!(req->flags & REQ_LINKED))
-		link_submit_end(ring);
+	if (req->flags & REQ_LINKED)
+		return 0; /* a refused SQE ends the batch only where it ends its link */
+	link_submit_end(ring);
 	return err;
 }
 
@@ -238,5 +239,8 @@ void link_timeout_expired(struct request *timeout)
 		timeout->ltimeout_of = NULL;
 		err = request_cancel(guarded);
 	}
-	request_end(timeout, err ? err : -ETIME);
+	/* Not request_end(): a link timeout that fired did what it was for, so CQE_SKIP holds for it. */
+	timeout->flags |= REQ_FINISHED;
+	timeout->result = err ? err : -ETIME;
+	ring_ready_add(timeout->ring, timeout);
 }

@@ -11,7 +11,8 @@
 /*
  * A freshly prepared request enters: it becomes part of the link that is being
  * submitted, or is issued, or is held by a drain. `err`: why its SQE was
- * refused, or 0. Returns `err`.
+ * refused, or 0. Returns `err`, but 0 if the link goes on behind a refused SQE:
+ * the batch then goes on too, so that the link is whole.
  */
 int link_submit(struct ring *ring, struct request *req, int err);
 

@@ -6,14 +6,15 @@
  * accept() and connect() have no such flag, only the file's O_NONBLOCK, which
  * is not ours to change while others use the socket. So an accept on a blocking
  * socket is made in the punt pool once poll() promises a connection (another
- * thread may be faster, and then it blocks there, not here), and a connect on
- * a blocking socket is made there altogether.
+ * thread may be faster, and then it blocks there, not here). A socket that is to
+ * be connected is of no use to others yet: there the flag is set for one call.
  *
  * Not here: SENDMSG, RECVMSG (message.c).
  * The kernel: io_uring/net.c
  */
 #include "op/net.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -282,26 +283,53 @@ OP_CLEANUP(connect)
 		  sizeof(struct sockaddr_storage));
 }
 
+/* One connect() that does not block, whatever the file's O_NONBLOCK says. Nobody else has a use for a socket
+ * that is being connected, so nobody misses the flag for the time of one call. */
+static long connect_nonblocking(int fd, const struct connect *connect)
+{
+	long flags = host_call(SYS_fcntl, fd, F_GETFL), err;
+
+	if (flags < 0 || flags & O_NONBLOCK)
+		return host_call(SYS_connect, fd, connect->address, connect->len);
+	host_call(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
+	err = host_call(SYS_connect, fd, connect->address, connect->len);
+	host_call(SYS_fcntl, fd, F_SETFL, flags);
+	return err;
+}
+
+/* It was begun before: an error is the socket's, else connect() is asked once more, and says 0. */
+static enum issue_verdict connect_go_on(struct request *req, const struct connect *connect)
+{
+	int fd = request_fd(req), error = 0;
+	socklen_t size = sizeof(error);
+	int ready = poll_now(fd, EPOLLOUT);
+	long err;
+
+	if (ready == 0)
+		return ISSUE_POLL;
+	err = host_call(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	if (err || error)
+		return request_done(req, err ? err : -error);
+	err = connect_nonblocking(fd, connect);
+	return request_done(req, err == -EISCONN ? 0 : err);
+}
+
 OP_ISSUE(connect)
 {
 	struct connect *connect = request_data(req, struct connect);
-	int fd = request_fd(req), error = 0;
-	socklen_t size = sizeof(error);
+	int fd = request_fd(req);
 	long err;
 
-	if (connect->is_in_progress) {
-		err = host_call(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size);
-		if (err == 0 && error == 0 && poll_now(fd, EPOLLOUT) == 0)
-			return ISSUE_POLL;
-		return request_done(req, err ? err : -error);
-	}
-	if (!file_is_nonblocking(fd))
-		return ISSUE_PUNT;
-	err = host_call(SYS_connect, fd, connect->address, connect->len);
-	if (err == -EINPROGRESS || err == -EAGAIN) {
-		connect->is_in_progress = err == -EINPROGRESS;
+	if (connect->is_in_progress)
+		return connect_go_on(req, connect);
+	err = connect_nonblocking(fd, connect);
+	if (err == -EINPROGRESS) {
+		connect->is_in_progress = true;
 		return ISSUE_POLL;
 	}
+	/* A Unix socket whose peer has no room: no poll tells when there is some. */
+	if (err == -EAGAIN && !file_is_nonblocking(fd))
+		return ISSUE_PUNT;
 	return request_done(req, err);
 }
 

@@ -18,6 +18,8 @@
  * hands over by request_task_work_add() and nothing else.
  * The kernel: io_read() and io_write() in io_uring/rw.c
  */
+#include <linux/capability.h>
+#include <linux/ioprio.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
@@ -52,16 +54,45 @@ struct rw {
 	u32 iov_count;
 	u32 iov_total;	      /* as allocated */
 	s32 rw_flags;	      /* RWF_* */
+	u16 ioprio;	      /* class and level for the device; 0: the thread's */
 	struct iovec one;
 	struct iovec *vector; /* the allocation, or NULL */
 	struct rw_page *page;
 	struct rw_device *device;
 };
 
+/* The real-time class takes a privilege, effective in this thread. */
+static bool may_use_realtime_class(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return host_call(SYS_capget, &header, data) == 0 &&
+	       data[0].effective & (1u << CAP_SYS_ADMIN | 1u << CAP_SYS_NICE);
+}
+
+/* What ioprio_set(2) would say of it. */
+static int check_ioprio(u32 ioprio)
+{
+	switch (IOPRIO_PRIO_CLASS(ioprio)) {
+	case IOPRIO_CLASS_RT:
+		return may_use_realtime_class() ? 0 : -EPERM;
+	case IOPRIO_CLASS_BE:
+	case IOPRIO_CLASS_IDLE:
+		return 0;
+	case IOPRIO_CLASS_NONE:
+		return ioprio & 7 ? -EINVAL : 0;
+	default:
+		return -EINVAL;
+	}
+}
+
 static int prep_common(struct request *req, const struct io_uring_sqe *sqe)
 {
 	struct rw *rw = request_data(req, struct rw);
+	u32 ioprio = load_relaxed(&sqe->ioprio);
 
+	rw->ioprio = (u16)ioprio;
 	rw->offset = load_relaxed(&sqe->off);
 	rw->rw_flags = (s32)load_relaxed(&sqe->rw_flags);
 	rw->one.iov_base = (void *)load_relaxed(&sqe->addr);
@@ -72,6 +103,12 @@ static int prep_common(struct request *req, const struct io_uring_sqe *sqe)
 	rw->page = NULL;
 	rw->device = NULL;
 	req->buf_index = load_relaxed(&sqe->buf_index);
+	if (unlikely(ioprio)) {
+		int err = check_ioprio(ioprio);
+
+		if (err)
+			return err;
+	}
 	/* sqe->attr_type_mask: no attribute is supported */
 	if (load_relaxed(&sqe->pad2))
 		return -EINVAL;
@@ -324,6 +361,10 @@ static enum issue_verdict rw_direct(struct request *req, bool is_write)
 	device->op.done = rw_device_done;
 	aio_prep_rw(&device->op, request_fd(req), is_write, rw->iov, rw->iov_count, rw->offset,
 		    rw->rw_flags);
+	if (unlikely(rw->ioprio)) {
+		device->op.iocb.aio_reqprio = (int16_t)rw->ioprio;
+		device->op.iocb.aio_flags |= IOCB_FLAG_IOPRIO;
+	}
 	request_set_state(req, REQUEST_WAIT_DEVICE);
 	pending_add(req);
 	stats_count(ring->stats, COUNTER_WAITS_DEVICE, 1);

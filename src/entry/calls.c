@@ -78,7 +78,7 @@ void calls_init(void)
 /* Reading and writing: only a ring descriptor differs. */
 static long call_transfer(long nr, long fd, long b, long c, long d, long e, long f)
 {
-	if (unlikely(descriptor_is_ring((int)fd))) {
+	if (call_is_ring((int)fd)) {
 		if (nr == SYS_preadv2 || nr == SYS_pwritev2)
 			return d == -1 ? -EINVAL : -ESPIPE;
 		if (nr == SYS_read || nr == SYS_write || nr == SYS_readv || nr == SYS_writev)
@@ -122,8 +122,10 @@ static long call_dispatch(long nr, long a, long b, long c, long d, long e, long 
 
 	switch (nr) {
 	case SYS_io_uring_setup:
+		process_check_fork();
 		return route_setup((u32)a, (struct io_uring_params *)b);
 	case SYS_io_uring_enter:
+		process_check_fork();
 		return route_enter((u32)a, (u32)b, (u32)c, (u32)d, (const void *)e, (size_t)f);
 	case SYS_io_uring_register:
 		return route_register((u32)a, (u32)b, (void *)c, (u32)d);

@@ -8,7 +8,9 @@
 #ifndef RS_ENTRY_CALLS_H
 #define RS_ENTRY_CALLS_H
 
-#include "base/types.h"
+#include "entry/entry.h"
+#include "host/fd.h"
+#include "syscall/descriptor.h"
 
 long call_close(int fd);
 long call_close_range(unsigned first, unsigned last, unsigned flags);
@@ -19,8 +21,32 @@ long call_fcntl(int fd, int command, long argument);
 long call_mmap(void *addr, size_t len, int prot, int flags, int fd, s64 offset);
 long call_epoll_ctl(int epoll, int op, int fd, void *event);
 
+/*
+ * What every interposed function asks first. Before ringside is active nothing
+ * below may be called: a sanitizer's runtime, for one, calls libc's functions, so
+ * ours, while it is not ready itself for instrumented code.
+ */
+static inline bool call_is_ring(int fd)
+{
+	return load_relaxed(&entry_is_active) && unlikely(descriptor_is_ring(fd));
+}
+
+static inline bool call_is_known(int fd)
+{
+	return load_relaxed(&entry_is_active) && unlikely(descriptor_is_known(fd));
+}
+
 /* What the program may not see: a descriptor of ours. */
-bool call_is_hidden(int fd);
+static inline bool call_is_hidden(int fd)
+{
+	return load_relaxed(&entry_is_active) && unlikely(fd_is_private(fd));
+}
+
+static inline void call_poll_refresh(void)
+{
+	if (load_relaxed(&entry_is_active))
+		descriptor_poll_refresh();
+}
 
 /*
  * Before close() of fd proper: tells descriptor.h. -EBADF if the program has no such descriptor as far

@@ -29,6 +29,9 @@
  */
 int entry_activate(enum route route);
 
+/* (a) Whether entry_activate() has been here. Never false again. */
+extern bool entry_is_active;
+
 /* Whether the kernel's own io_uring works here: 0 or -errno; -ENOSYS if only ours can be reached. */
 int entry_probe_kernel(void);
 

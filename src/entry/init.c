@@ -32,7 +32,7 @@
 /* A wrong option ends a preloaded program before it started: see options.h. */
 #define EXIT_WRONG_OPTION 2
 
-static bool is_active;
+bool entry_is_active;
 
 /* The trap, if it is wanted and to be had. */
 static void trap_start(void)
@@ -74,12 +74,12 @@ int entry_activate(enum route route)
 {
 	int err;
 
-	if (is_active)
+	if (entry_is_active)
 		return 0;
 	err = parts_start(options.trap != TRAP_OFF);
 	if (err)
 		return err;
-	is_active = true;
+	store_release(&entry_is_active, true);
 	calls_init();
 	route_set(route);
 	log_verbose("ringside answers io_uring in process %ld", host_call(SYS_getpid));
@@ -124,7 +124,7 @@ void entry_process_exit(void)
 {
 	char path[OPTIONS_PATH_MAX + 32];
 
-	if (!is_active || process_is_borrowed())
+	if (!entry_is_active || process_is_borrowed())
 		return;
 	stats_process_exit();
 	if (options.stats_fd < 0 && options.stats_file[0] && stats_region_is_mine() &&

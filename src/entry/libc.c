@@ -37,16 +37,11 @@
 #include "host/kernel.h"
 #include "syscall/descriptor.h"
 
-bool call_is_hidden(int fd)
-{
-	return unlikely(fd_is_private(fd));
-}
-
 long call_closing(int fd)
 {
 	if (call_is_hidden(fd))
 		return -EBADF;
-	if (unlikely(descriptor_is_known(fd)) && !process_is_borrowed())
+	if (call_is_known(fd) && !process_is_borrowed())
 		descriptor_closing(fd);
 	return 0;
 }
@@ -91,24 +86,59 @@ static long close_pieces(unsigned first, unsigned last, unsigned flags)
 	return 0;
 }
 
+/* The number that a name in /proc/self/fd stands for; -1 for "." and "..". */
+static int number_of(const char *name)
+{
+	int number = 0;
+
+	for (; *name >= '0' && *name <= '9'; name++)
+		number = number * 10 + (*name - '0');
+	return *name ? -1 : number;
+}
+
+/* descriptor_closing() for what is open in [first, last]. Numbers go to a million, open files do not. */
+static void closing_range(unsigned first, unsigned last)
+{
+	struct {
+		u64 inode;
+		s64 offset;
+		u16 size;
+		u8 type;
+		char name[];
+	} *entry;
+	char buffer[2048] __attribute__((aligned(8)));
+	long folder = host_call(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long len;
+
+	/* Without /proc, the numbers that may be open one by one. */
+	for (unsigned fd = first; folder < 0 && fd <= min_of(last, FD_SLOTS - 1u); fd++)
+		call_closing((int)fd);
+	while (folder >= 0 && (len = host_call(SYS_getdents64, folder, buffer, sizeof(buffer))) > 0) {
+		for (char *at = buffer; at < buffer + len; at += entry->size) {
+			int fd;
+
+			entry = (void *)at;
+			fd = number_of(entry->name);
+			if (fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last && fd != folder)
+				call_closing(fd);
+		}
+	}
+	if (folder >= 0)
+		host_call(SYS_close, folder);
+}
+
 long call_close_range(unsigned first, unsigned last, unsigned flags)
 {
-	unsigned end = min_of(last, FD_SLOTS - 1u);
-	bool is_borrowed;
-
-	if (first > last || flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) ||
-	    flags & CLOSE_RANGE_CLOEXEC)
+	if (first > last || flags & ~CLOSE_RANGE_UNSHARE || !entry_is_active)
 		return host_call(SYS_close_range, first, last, flags);
-	is_borrowed = process_is_borrowed();
-	for (unsigned fd = first; fd <= end && !is_borrowed; fd++)
-		if (descriptor_is_known((int)fd) && !fd_is_private((int)fd))
-			descriptor_closing((int)fd);
+	if (!process_is_borrowed())
+		closing_range(first, last);
 	return close_pieces(first, last, flags);
 }
 
 static long duplicated(int from, long to)
 {
-	if (to >= 0 && unlikely(descriptor_is_known(from)) && !process_is_borrowed())
+	if (to >= 0 && call_is_known(from) && !process_is_borrowed())
 		descriptor_duplicated(from, (int)to);
 	return to;
 }
@@ -125,7 +155,7 @@ static long replacing(int from, int to)
 {
 	if (call_is_hidden(from) || call_is_hidden(to))
 		return -EBADF;
-	if (likely(!descriptor_is_known(to)) || process_is_borrowed())
+	if (!call_is_known(to) || process_is_borrowed())
 		return 0;
 	if (host_call(SYS_fcntl, from, F_GETFD) < 0)
 		return -EBADF;
@@ -153,7 +183,7 @@ long call_dup2(int from, int to)
 
 void call_fcntl_done(int fd, int command, long result)
 {
-	if (result < 0 || likely(!descriptor_is_known(fd)) || process_is_borrowed())
+	if (result < 0 || !call_is_known(fd) || process_is_borrowed())
 		return;
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		descriptor_duplicated(fd, (int)result);
@@ -177,7 +207,7 @@ long call_mmap(void *addr, size_t len, int prot, int flags, int fd, s64 offset)
 	if (likely(offset != IORING_OFF_CQ_RING))
 		return host_call(SYS_mmap, addr, len, prot, flags, fd, offset);
 	/* A ring's CQ is in the same memory as its SQ. */
-	if (!(flags & MAP_ANONYMOUS) && descriptor_is_ring(fd))
+	if (!(flags & MAP_ANONYMOUS) && call_is_ring(fd))
 		return host_call(SYS_mmap, addr, len, prot, flags, fd, IORING_OFF_SQ_RING);
 	return gate_call(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
 }
@@ -210,7 +240,7 @@ RS_EXPORT int fclose(FILE *file)
 {
 	int fd = file ? fileno_unlocked(file) : -1;
 
-	if (fd >= 0 && unlikely(descriptor_is_known(fd)))
+	if (fd >= 0 && call_is_known(fd))
 		call_closing(fd);
 	return next_get(fclose)(file);
 }
@@ -280,7 +310,7 @@ RS_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
  */
 #define RING_REFUSES(fd, error)                                                                    \
 	do {                                                                                       \
-		if (unlikely(descriptor_is_ring(fd))) {                                            \
+		if (call_is_ring(fd)) {                                            \
 			errno = (error);                                                           \
 			return -1;                                                                 \
 		}                                                                                  \

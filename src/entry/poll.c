@@ -50,7 +50,7 @@ static bool plan_fill(struct poll_plan *plan)
 		struct pollfd *p = &plan->copy[i];
 		int fd;
 
-		if (likely(!descriptor_is_ring(p->fd)))
+		if (!call_is_ring(p->fd))
 			continue;
 		fd = descriptor_poll_fd(p->fd);
 		if (fd < 0)
@@ -78,7 +78,7 @@ static struct pollfd *plan_begin(struct poll_plan *plan, struct pollfd *user, nf
 	plan->count = count;
 	plan->copy = plan->small;
 	plan->pages = 0;
-	descriptor_poll_refresh();
+	call_poll_refresh();
 	if (count > POLL_ON_STACK) {
 		if (count > POLL_MAX)
 			return plan->copy = NULL, user;
@@ -156,7 +156,7 @@ static bool select_move(struct select_plan *plan)
 	for (int fd = 0; fd < plan->user_count; fd++) {
 		int other;
 
-		if (likely(!descriptor_is_ring(fd)))
+		if (!call_is_ring(fd))
 			continue;
 		other = descriptor_poll_fd(fd);
 		if (other < 0 || (size_t)other >= plan->words * 64)
@@ -176,7 +176,7 @@ static bool select_move(struct select_plan *plan)
 static bool select_any_ring(int count)
 {
 	for (int fd = 0; fd < count; fd++)
-		if (unlikely(descriptor_is_ring(fd)))
+		if (call_is_ring(fd))
 			return true;
 	return false;
 }
@@ -192,7 +192,7 @@ static bool select_allocate(struct select_plan *plan)
 	int highest = plan->user_count - 1;
 
 	for (int fd = 0; fd < plan->user_count; fd++)
-		if (descriptor_is_ring(fd))
+		if (call_is_ring(fd))
 			highest = max_of(highest, descriptor_poll_fd(fd));
 	plan->words = select_bytes(highest + 1) / sizeof(u64);
 	if (plan->words > SELECT_WORDS)
@@ -223,7 +223,7 @@ static void select_begin(struct select_plan *plan, int count, void *in, void *ou
 	plan->user_count = plan->count = count;
 	plan->is_used = false;
 	plan->pages = NULL;
-	descriptor_poll_refresh();
+	call_poll_refresh();
 	if (likely(!select_any_ring(count)) || !select_allocate(plan))
 		return;
 	for (int i = 0; i < 3; i++) {
@@ -244,7 +244,7 @@ static long select_finish(struct select_plan *plan, long ret)
 	if (!plan->is_used)
 		return ret;
 	for (int fd = 0; ret >= 0 && fd < plan->user_count; fd++) {
-		int other = descriptor_is_ring(fd) ? descriptor_poll_fd(fd) : -1;
+		int other = call_is_ring(fd) ? descriptor_poll_fd(fd) : -1;
 
 		for (int i = 0; other >= 0 && i < 3; i++)
 			if (plan->user[i] && bit_is_set(plan->copy[i], other))
@@ -299,7 +299,7 @@ static long mask_finish(struct mask_plan *plan, long ret)
 
 long call_epoll_ctl(int epoll, int op, int fd, void *event)
 {
-	int other = unlikely(descriptor_is_ring(fd)) ? descriptor_poll_fd(fd) : fd;
+	int other = call_is_ring(fd) ? descriptor_poll_fd(fd) : fd;
 
 	return host_call(SYS_epoll_ctl, epoll, op, other < 0 ? fd : other, event);
 }
@@ -360,14 +360,14 @@ long call_wait(long nr, long a, long b, long c, long d, long e, long f)
 		return wait_select(nr, a, b, c, d, e, f);
 #ifdef SYS_epoll_wait
 	case SYS_epoll_wait:
-		descriptor_poll_refresh();
+		call_poll_refresh();
 		return host_call(nr, a, b, c, d);
 #endif
 	case SYS_epoll_pwait:
 #ifdef SYS_epoll_pwait2
 	case SYS_epoll_pwait2:
 #endif
-		descriptor_poll_refresh();
+		call_poll_refresh();
 		return wait_masked(nr, a, b, c, d, e, f);
 	case SYS_rt_sigsuspend: {
 		struct mask_plan mask;
@@ -463,7 +463,7 @@ RS_EXPORT int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 
 RS_EXPORT int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout)
 {
-	descriptor_poll_refresh();
+	call_poll_refresh();
 	return next_get(epoll_wait)(epoll, events, count, timeout);
 }
 
@@ -472,7 +472,7 @@ RS_EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int count, int 
 {
 	struct mask_plan mask;
 
-	descriptor_poll_refresh();
+	call_poll_refresh();
 	set = mask_begin(&mask, set);
 	return waited(
 		mask_finish(&mask, next_get(epoll_pwait)(epoll, events, count, timeout, set)));
@@ -483,7 +483,7 @@ RS_EXPORT int epoll_pwait2(int epoll, struct epoll_event *events, int count,
 {
 	struct mask_plan mask;
 
-	descriptor_poll_refresh();
+	call_poll_refresh();
 	set = mask_begin(&mask, set);
 	return waited(
 		mask_finish(&mask, next_get(epoll_pwait2)(epoll, events, count, timeout, set)));

@@ -83,6 +83,7 @@ static long trapped_call(const struct registers *regs)
 	/* A filter inherited from an image whose gate was elsewhere: there is no way through. */
 	if (regs->pc == gate_return_address())
 		return -ENOSYS;
+	process_check_fork();
 	switch (regs->nr) {
 	case SYS_io_uring_setup:
 		return route_setup((u32)a[0], (struct io_uring_params *)a[1]);

@@ -306,19 +306,11 @@ static int init_any(u32 entries, struct io_uring *ring, struct io_uring_params *
 	return err;
 }
 
-/* The index array says nothing (L4): without one, as liburing itself from 2.6 on, where that is known. */
+/* With the index array, though it says nothing (L4): programs built for a liburing older than 2.6 fill it. */
 LIBURING(int, io_uring_queue_init_params, unsigned entries, struct io_uring *ring,
 	 struct io_uring_params *p)
 {
-	struct io_uring_params without_array = *p;
-	int err;
-
-	without_array.flags |= IORING_SETUP_NO_SQARRAY;
-	err = init_any(entries, ring, &without_array);
-	if (err == -EINVAL)
-		return init_any(entries, ring, p);
-	*p = without_array;
-	return err;
+	return init_any(entries, ring, p);
 }
 
 LIBURING(int, io_uring_queue_init, unsigned entries, struct io_uring *ring, unsigned flags)

@@ -64,8 +64,9 @@ static int wait_for(pid_t child)
 
 #define ARGV(mode) ((char *[]){(char *)(uintptr_t)self, (char *)(uintptr_t)static_program, "child", mode, NULL})
 
-static char *clean[] = {"KEPT=1", NULL};
-static char *with_preload[] = {"LD_PRELOAD=libc.so.6", NULL};
+/* Environments; a sanitizer's options (filled in by main()) are none of the matter. */
+static char *clean[] = {"KEPT=1", NULL, NULL, NULL};
+static char *with_preload[] = {"LD_PRELOAD=libc.so.6", NULL, NULL, NULL};
 
 /* Forks, and runs `exec_call` in the child. */
 #define IN_CHILD(exec_call)                                                                        \
@@ -214,6 +215,17 @@ static void a_static_child_is_warned_of_and_killed(void **state)
 	assert_int_equal(status, DIED_BY(SIGSYS));
 }
 
+static void keep_variable(const char *name, int at)
+{
+	const char *value = getenv(name);
+	char *entry;
+
+	if (value && asprintf(&entry, "%s=%s", name, value) > 0) {
+		clean[at] = entry;
+		with_preload[at] = entry;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,5 +249,7 @@ int main(int argc, char **argv)
 		return 2;
 	alarm(UNIT_SECONDS);
 	setenv("LOST", "1", 1);
+	keep_variable("ASAN_OPTIONS", 1);
+	keep_variable("TSAN_OPTIONS", clean[1] ? 2 : 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,9 @@
 /* Orders every earlier access before every later one, in all threads (store-then-load included). */
 #define barrier_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
+/* Orders nothing for the processor: for the frequent side of an asymmetric barrier (host/membarrier.h). */
+#define barrier_compiler() __asm__ volatile("" ::: "memory")
+
 #if defined(__x86_64__)
 #define cpu_relax() __builtin_ia32_pause()
 #elif defined(__aarch64__)

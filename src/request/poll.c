@@ -26,6 +26,7 @@
 
 #include "base/pages.h"
 #include "host/kernel.h"
+#include "host/membarrier.h"
 #include "request/pending.h"
 #include "request/link.h"
 #include "request/ring.h"
@@ -69,8 +70,9 @@ int ring_poll_fd(struct ring *ring)
 		return none;
 	}
 	/* Either we see the CQEs posted so far, or ring_commit() sees the descriptor: both sides store,
-	 * then load, with a full barrier between. */
-	if (load_acquire(&header->cq_tail) != load_relaxed(&header->cq_head)) {
+	 * then load. Where that cannot be had, an empty wake-up is better than a lost one. */
+	if (!barrier_all_threads() ||
+	    load_acquire(&header->cq_tail) != load_relaxed(&header->cq_head)) {
 		u64 one = 1;
 
 		host_call(SYS_write, fd, &one, sizeof(one));

@@ -203,7 +203,7 @@ static u64 visit(struct ring *ring)
 		return TIMER_NEVER;
 	if (!ring_is_sqpoll(ring) && load_relaxed(&ring->attendance) == ATTEND_NOBODY)
 		return TIMER_NEVER;
-	if (!lock_acquire_try(&ring->lock))
+	if (!ring_lock_try(ring))
 		return TICK_NS; /* its program is inside */
 	if (ring->life == RING_ALIVE) {
 		if (ring_is_sqpoll(ring))
@@ -213,7 +213,7 @@ static u64 visit(struct ring *ring)
 		else if (ring->attendance == ATTEND_EPOLL)
 			sleep_ns = watched_sleep(ring);
 	}
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	return sleep_ns;
 }
 
@@ -230,7 +230,7 @@ static u64 visit_all(void)
 /* Events of a watched ring. */
 static void watched_event(struct ring *ring)
 {
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 	if (ring->life == RING_ALIVE && ring->attendance == ATTEND_EPOLL) {
 		if (is_watched_only(ring)) {
 			tell_deferred(ring);
@@ -240,7 +240,7 @@ static void watched_event(struct ring *ring)
 				unwatch(ring);
 		}
 	}
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 }
 
 static void sweep_all(void)

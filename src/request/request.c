@@ -61,7 +61,7 @@ void request_set_state(struct request *req, enum request_state state)
 
 void ring_ready_add(struct ring *ring, struct request *req)
 {
-	rs_assert(lock_is_mine(&ring->lock));
+	rs_assert(ring_is_mine(ring));
 	request_set_state(req, REQUEST_QUEUED);
 	req->ready_next = NULL;
 	*ring->ready_tail = req;
@@ -302,7 +302,7 @@ static void run_one(struct request *req)
 
 void ring_run(struct ring *ring)
 {
-	rs_assert(lock_is_mine(&ring->lock));
+	rs_assert(ring_is_mine(ring));
 	for (;;) {
 		struct mpsc_node *node = mpsc_take_all(&ring->task_work);
 		struct request *req;

@@ -12,7 +12,7 @@
  */
 #include "request/ring.h"
 
-#include <errno.h>
+#include <string.h>
 
 #include "base/pages.h"
 #include "request/cancel.h"
@@ -25,6 +25,8 @@
 static struct lock rings_lock;
 static struct ring *rings[RINGS_LIMIT];
 static u32 rings_count; /* (a) slots ever used */
+
+_Static_assert(offsetof(struct ring, lock) == 0, "ring_new() clears what is behind the lock");
 
 static const u32 alloc_sizes[RING_ALLOC_CLASSES] = {128, 512, 4096, 16384};
 
@@ -59,21 +61,16 @@ static struct ring *ring_take_slot(void)
 struct ring *ring_new(u32 setup_flags)
 {
 	struct ring *ring = ring_take_slot();
-	struct lock lock;
 
 	if (ring == NULL)
 		return NULL;
-	lock_acquire(&ring->lock);
-	lock = ring->lock;
-	*ring = (struct ring){
-		.lock = lock,
-		.life = RING_DYING,
-		.setup_flags = setup_flags,
-		.events = {.epoll_fd = -1, .wake_fd = -1, .multi_fd = -1},
-		.event_fd = -1,
-		.fd = -1,
-		.poll_fd = -1,
-	};
+	ring_lock(ring);
+	/* All but the lock, which somebody who looked this ring up long ago may just be taking. */
+	memset((char *)ring + sizeof(ring->lock), 0, sizeof(*ring) - sizeof(ring->lock));
+	ring->life = RING_DYING;
+	ring->setup_flags = setup_flags;
+	ring->events = (struct ring_events){.epoll_fd = -1, .wake_fd = -1, .multi_fd = -1};
+	ring->event_fd = ring->fd = ring->poll_fd = -1;
 	ring->stats = stats_block_claim();
 	ring->ready_tail = &ring->ready_head;
 	ring->drain_tail = &ring->drain_head;
@@ -82,13 +79,13 @@ struct ring *ring_new(u32 setup_flags)
 	slab_init(&ring->requests, sizeof(struct request), RING_REQUESTS_LIMIT);
 	for (u32 i = 0; i < RING_ALLOC_CLASSES; i++)
 		slab_init(&ring->alloc[i], alloc_sizes[i], RING_REQUESTS_LIMIT);
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	return ring;
 }
 
 void ring_delete(struct ring *ring)
 {
-	rs_assert(lock_is_mine(&ring->lock) && ring->life == RING_DYING);
+	rs_assert(ring_is_mine(ring) && ring->life == RING_DYING);
 	rs_assert(ring->pending.count == 0 && ring->requests.used == 0);
 	resource_table_destroy(ring, &ring->files);
 	resource_table_destroy(ring, &ring->buffers);
@@ -112,7 +109,7 @@ void ring_delete(struct ring *ring)
 
 void ring_end(struct ring *ring)
 {
-	rs_assert(lock_is_mine(&ring->lock));
+	rs_assert(ring_is_mine(ring));
 	ring->life = RING_DYING;
 	reactor_release(ring);
 	while (ring->requests.used > 0 || ring->sleepers > 0) {
@@ -151,13 +148,13 @@ void rings_fork_prepare(void)
 {
 	lock_acquire(&rings_lock);
 	for (u32 i = 0; i < rings_count; i++)
-		lock_acquire(&rings[i]->lock);
+		ring_lock(rings[i]);
 }
 
 void rings_fork_parent(void)
 {
 	for (u32 i = rings_count; i-- > 0;)
-		lock_release(&rings[i]->lock);
+		ring_unlock(rings[i]);
 	lock_release(&rings_lock);
 }
 
@@ -171,7 +168,7 @@ void rings_fork_child(void)
 		aio_queue_fork_child(&ring->aio);
 		if (ring->life != RING_FREE)
 			store_relaxed(&ring->life, RING_INHERITED);
-		ring->lock = LOCK_INIT;
+		ring->lock = BIASED_LOCK_INIT;
 	}
 	rings_lock = LOCK_INIT;
 }

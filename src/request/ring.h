@@ -14,6 +14,7 @@
 #ifndef RS_REQUEST_RING_H
 #define RS_REQUEST_RING_H
 
+#include "base/biased_lock.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/lock.h"
@@ -61,26 +62,34 @@ struct ring_events {
 };
 
 struct ring {
-	struct lock lock;
+	/* What every enter and every SQE touches, together. */
+	struct biased_lock lock; /* ring_lock() */
 	enum ring_life life;   /* (r) */
 	u32 setup_flags;       /* (c) */
-	bool is_disabled;      /* (r) R_DISABLED and not yet enabled */
 	u32 submitter_tid;     /* (r) SINGLE_ISSUER: the only thread that may submit; 0 not yet known */
-	struct ring_memory memory;
+	bool is_disabled;      /* (r) R_DISABLED and not yet enabled */
+	bool is_submitting;    /* (r) inside a batch: inline completions are counted, AIO is staged */
+	bool drain_active, drain_next, drain_disabled; /* (r) */
+	bool event_is_due;     /* (r) a CQE was posted since event_fd was last signalled */
+	bool event_async_only; /* (r) event_fd is signalled only for CQEs not posted while submitting */
+	bool deferred_is_ready; /* (r) DEFER_TASKRUN: something can be run, and those who asked were told */
 	struct sq sq;
-	struct cq cq;
+	u32 sleepers;	       /* (r) threads inside the wait */
+	int event_fd;	       /* (r) registered eventfd: a private duplicate, or -1 */
+	int poll_fd;	       /* (a) eventfd for those who poll the ring's descriptor, or -1 */
+	u64 enter_count;       /* (r) calls of enter, for the reactor to see activity */
 	struct stats_block *stats; /* (r) */
+	struct ring_memory memory;
+	struct cq cq;
+	struct slab requests;	   /* (r) */
 
 	/* Requests and their order (request.c, link.c) */
-	struct slab requests;	   /* (r) */
+	struct request *link_head, *link_last; /* (r) the link that is being submitted */
 	struct request *ready_head; /* (r) QUEUED by the driver itself, oldest first */
 	struct request **ready_tail;
 	struct mpsc_queue task_work; /* (a) QUEUED by others */
-	struct request *link_head, *link_last; /* (r) the link that is being submitted */
 	struct request *drain_head, **drain_tail; /* (r) HELD by a drain, in order, chained by ready_next */
 	u32 drain_held;		   /* (r) requests behind the drain, their links included */
-	bool drain_active, drain_next, drain_disabled; /* (r) */
-	bool is_submitting;	   /* (r) inside a batch: inline completions are counted, AIO is staged */
 
 	/* Where requests wait */
 	struct pending_table pending; /* (r) */
@@ -96,28 +105,21 @@ struct ring {
 	/* Waiting and waking (wait.c, reactor.c) */
 	struct ring_events events;
 	u32 wants_wake;		   /* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
-	u32 sleepers;		   /* (r) threads inside the wait */
 	u32 kicks;		   /* (r) sleepers still to be woken to look at new CQEs */
-	u64 enter_count;	   /* (r) calls of enter, for the reactor to see activity */
 	u32 enters_since_poll;	   /* (r) enters since the events were last looked at */
 	enum ring_attendance attendance; /* (r) */
 	u32 idle_ticks;		   /* (r) ticks of the reactor without an enter */
 	u64 tick_enter_count;	   /* (r) enter_count at the last tick */
 	u64 watched_until;	   /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */
-	bool deferred_is_ready;	   /* (r) DEFER_TASKRUN: something can be run, and those who asked were told */
 
 	/* Registered things (resource.c, syscall/register.c) */
 	struct resource_table files, buffers; /* (r) */
 	struct slab resource_slab; /* (r) of struct resource */
-	int event_fd;		   /* (r) registered eventfd: a private duplicate, or -1 */
-	bool event_async_only;	   /* (r) signalled only for CQEs not posted while submitting */
-	bool event_is_due;	   /* (r) a CQE was posted since it was last signalled */
 
 	/* The descriptor (syscall/descriptor.c) */
 	int fd;			   /* (r) one name of it, -1: registered only */
 	u32 names;		   /* (r) descriptors and registered-ring slots that name it */
 	u64 inode;		   /* (c) of the memfd: tells whether a number still is this ring */
-	int poll_fd;		   /* (a) eventfd for those who poll the ring's descriptor, or -1 */
 	bool poll_fd_is_set;	   /* (r) */
 
 	/* SQPOLL (reactor.c) */
@@ -125,6 +127,26 @@ struct ring {
 	u64 sq_active_ns;	   /* (r) when an SQE was last seen */
 	u32 sq_space_wanted;	   /* (a) a program waits in SQ_WAIT: futex */
 };
+
+static inline void ring_lock(struct ring *ring)
+{
+	biased_lock_acquire(&ring->lock);
+}
+
+static inline bool ring_lock_try(struct ring *ring)
+{
+	return biased_lock_acquire_try(&ring->lock);
+}
+
+static inline void ring_unlock(struct ring *ring)
+{
+	biased_lock_release(&ring->lock);
+}
+
+static inline bool ring_is_mine(const struct ring *ring)
+{
+	return biased_lock_is_mine(&ring->lock);
+}
 
 static inline bool ring_is_deferred(const struct ring *ring)
 {
@@ -154,6 +176,12 @@ void ring_flush_backlog(struct ring *ring);
 /* Driver. Memory for an operation's copies, freed with the same size; NULL if there is none. */
 void *ring_alloc(struct ring *ring, size_t size);
 void ring_free(struct ring *ring, void *ptr, size_t size);
+
+/* Nothing waits, is to be run, or has to be moved to the CQ: what was posted is all there is. */
+static inline bool ring_is_quiet(const struct ring *ring)
+{
+	return ring->requests.used == 0 && ring->cq.backlog_count == 0 && !ring->cq.is_dropped;
+}
 
 /* Whether anything of the ring can complete without the program. */
 static inline bool ring_has_pending(const struct ring *ring)

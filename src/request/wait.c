@@ -152,7 +152,7 @@ void ring_commit(struct ring *ring)
 		return;
 	if (unlikely(ring->sleepers > 0))
 		kick_sleepers(ring);
-	barrier_full(); /* pairs with the one in ring_poll_fd() */
+	barrier_compiler(); /* the full barrier is in ring_poll_fd(), on behalf of all threads */
 	if (unlikely(load_relaxed(&ring->poll_fd) >= 0)) {
 		eventfd_signal(ring->poll_fd);
 		ring->poll_fd_is_set = true;
@@ -258,10 +258,10 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 	if (mpsc_is_empty(&ring->task_work) && wake_at > now) {
 		int epoll_fd = ring->events.epoll_fd;
 
-		lock_release(&ring->lock);
+		ring_unlock(ring);
 		n = sleep_in_epoll(epoll_fd, events,
 				   wake_at == TIMER_NEVER ? TIMER_NEVER : wake_at - now, sigmask);
-		lock_acquire(&ring->lock);
+		ring_lock(ring);
 	}
 	ring->sleepers--;
 	if (ring->kicks > 0 && --ring->kicks > 0)
@@ -279,9 +279,9 @@ void wait_once(struct ring *ring)
 		return;
 	}
 	/* Without descriptors to sleep on, let the others run. */
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	sched_yield();
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 }
 
 int wait_for_cqes(struct ring *ring, const struct wait_until *until)

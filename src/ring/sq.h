@@ -27,23 +27,33 @@ static inline u32 sq_ready(const struct sq *sq, const struct ring_memory *memory
 	return min_of(ready, memory->sq_entries);
 }
 
+/* The next SQE, which stays the next, or NULL if sq_fetch() would give none. The caller knows that one is ready. */
+static inline const struct io_uring_sqe *sq_peek(const struct sq *sq,
+						 const struct ring_memory *memory)
+{
+	u32 index = sq->head & (memory->sq_entries - 1);
+
+	if (memory->sq_array != NULL) {
+		index = load_relaxed(&memory->sq_array[index]);
+		if (unlikely(index >= memory->sq_entries))
+			return NULL;
+	}
+	return (const struct io_uring_sqe *)(memory->sqes + ((size_t)index << memory->sqe_shift));
+}
+
 /*
  * The next SQE, or NULL: the program's index array named none, the entry is
  * dropped and counted, as the kernel does. The caller knows that one is ready.
  */
 static inline const struct io_uring_sqe *sq_fetch(struct sq *sq, struct ring_memory *memory)
 {
-	u32 index = sq->head++ & (memory->sq_entries - 1);
+	const struct io_uring_sqe *sqe = sq_peek(sq, memory);
 
-	if (memory->sq_array != NULL) {
-		index = load_relaxed(&memory->sq_array[index]);
-		if (unlikely(index >= memory->sq_entries)) {
-			store_relaxed(&memory->header->sq_dropped,
-				      load_relaxed(&memory->header->sq_dropped) + 1);
-			return NULL;
-		}
-	}
-	return (const struct io_uring_sqe *)(memory->sqes + ((size_t)index << memory->sqe_shift));
+	sq->head++;
+	if (unlikely(sqe == NULL))
+		store_relaxed(&memory->header->sq_dropped,
+			      load_relaxed(&memory->header->sq_dropped) + 1);
+	return sqe;
 }
 
 /* The program may use the fetched entries again. */

@@ -120,20 +120,20 @@ void descriptor_unregister_ring(u32 index)
 	if (ring == NULL)
 		return;
 	registered[index] = NULL;
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 	if (ring->life != RING_FREE)
 		name_put(ring);
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 }
 
 static int lock_alive(struct ring *ring)
 {
-	if (unlikely(lock_is_mine(&ring->lock)))
+	if (unlikely(ring_is_mine(ring)))
 		return -EBUSY;
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 	if (likely(ring->life == RING_ALIVE))
 		return 0;
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	if (ring->life != RING_INHERITED)
 		return -EBADF;
 	log_verbose("a ring made before fork() belongs to the parent: refused");
@@ -162,10 +162,10 @@ static void file_moved(int fd, struct file *file, const struct ring *locked)
 	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++) {
 		if (ring == locked || load_relaxed(&ring->life) != RING_ALIVE)
 			continue;
-		lock_acquire(&ring->lock);
+		ring_lock(ring);
 		if (ring->life == RING_ALIVE)
 			poll_file_moved(ring, fd, file);
-		lock_release(&ring->lock);
+		ring_unlock(ring);
 	}
 	pagein_quiesce();
 }
@@ -180,11 +180,11 @@ void descriptor_closing(int fd)
 		return;
 	ring = exchange_full(&slot->ring, NULL);
 	if (ring != NULL) {
-		lock_acquire(&ring->lock);
+		ring_lock(ring);
 		if (ring->fd == fd)
 			ring->fd = -1;
 		name_put(ring);
-		lock_release(&ring->lock);
+		ring_unlock(ring);
 	}
 	file = file_detach(fd);
 	if (file != NULL) {
@@ -201,9 +201,9 @@ static void closing_in_driver(struct ring *ring, int fd)
 	if (file == NULL)
 		return;
 	poll_file_moved(ring, fd, file);
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	file_moved(fd, file, ring);
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 	file_put(file);
 }
 
@@ -214,10 +214,10 @@ void descriptor_duplicated(int from, int to)
 	file_forget(to);
 	if (ring == NULL || is_other_process())
 		return;
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 	if (ring->life == RING_ALIVE)
 		descriptor_name(ring, to);
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 }
 
 void descriptor_changed(int fd)
@@ -237,13 +237,13 @@ int descriptor_poll_fd(int fd)
 	poll_fd = ring_poll_fd(ring);
 	if (poll_fd >= 0 && is_first) {
 		store_relaxed(&polled_rings, 1);
-		if (!lock_is_mine(&ring->lock)) {
+		if (!ring_is_mine(ring)) {
 			/* From now on somebody asks: what is in flight is attended. */
-			lock_acquire(&ring->lock);
+			ring_lock(ring);
 			ring->poll_fd_is_set = true;
 			if (ring->life == RING_ALIVE)
 				reactor_attend(ring);
-			lock_release(&ring->lock);
+			ring_unlock(ring);
 		}
 	}
 	return poll_fd;
@@ -258,14 +258,14 @@ static void poll_refresh(struct ring *ring)
 {
 	u64 counter;
 
-	if (load_relaxed(&ring->poll_fd) < 0 || !lock_acquire_try(&ring->lock))
+	if (load_relaxed(&ring->poll_fd) < 0 || !ring_lock_try(ring))
 		return; /* its driver is inside, and will signal what it posts */
 	if (ring->life == RING_ALIVE && ring->poll_fd_is_set && !ring->deferred_is_ready &&
 	    cq_ready(&ring->cq, &ring->memory) == 0) {
 		host_call(SYS_read, ring->poll_fd, &counter, sizeof(counter));
 		ring->poll_fd_is_set = false;
 	}
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 }
 
 void descriptor_poll_refresh(void)
@@ -295,7 +295,7 @@ static bool sweep(struct ring *ring)
 {
 	bool is_gone = false;
 
-	if (!lock_acquire_try(&ring->lock))
+	if (!ring_lock_try(ring))
 		return false; /* in use, so it will be seen another time */
 	if (ring->life == RING_ALIVE && !is_still_open(ring)) {
 		int fd = ring->fd;
@@ -304,7 +304,7 @@ static bool sweep(struct ring *ring)
 		name_put(ring);
 		is_gone = ring->life != RING_ALIVE;
 	}
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	return is_gone;
 }
 
@@ -313,7 +313,7 @@ void descriptor_sweep(void)
 	struct ring *ring;
 
 	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++)
-		if (load_relaxed(&ring->life) == RING_ALIVE && !lock_is_mine(&ring->lock))
+		if (load_relaxed(&ring->life) == RING_ALIVE && !ring_is_mine(ring))
 			sweep(ring);
 }
 

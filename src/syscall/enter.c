@@ -24,6 +24,9 @@
 	 IORING_ENTER_EXT_ARG | IORING_ENTER_REGISTERED_RING | IORING_ENTER_ABS_TIMER |            \
 	 IORING_ENTER_EXT_ARG_REG | IORING_ENTER_NO_IOWAIT)
 
+/* These bring arguments that are to be checked even if nothing is waited for. */
+#define ENTER_FLAGS_RARE (IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG)
+
 /* A program whose waits are always satisfied at once still gets its polls looked at: each so many enters. */
 #define ENTERS_PER_LOOK 32
 
@@ -104,7 +107,7 @@ static int wait_cqes(struct ring *ring, u32 min_complete, u32 flags, const void 
 	sigset_t sigmask;
 	int err = wait_args_copy(&args, flags, user_arg, arg_size);
 
-	if (err)
+	if (unlikely(err))
 		return err;
 	if (ring_is_deferred(ring) && ring->submitter_tid != thread_id())
 		return -EEXIST;
@@ -154,10 +157,10 @@ static int wait_for_sq_space(struct ring *ring)
 		int err;
 
 		store_relaxed(&ring->sq_space_wanted, 1);
-		lock_release(&ring->lock);
+		ring_unlock(ring);
 		reactor_kick();
 		err = futex_wait(&ring->sq_space_wanted, 1, NS_PER_SEC);
-		lock_acquire(&ring->lock);
+		ring_lock(ring);
 		if (err == -EINTR)
 			return -EINTR;
 	}
@@ -194,7 +197,15 @@ static long enter(struct ring *ring, u32 to_submit, u32 min_complete, u32 flags,
 			return result;
 	}
 	if (flags & IORING_ENTER_GETEVENTS) {
-		int err = wait_cqes(ring, min_complete, flags, user_arg, arg_size);
+		int err;
+
+		/* Everything completed while it was submitted, and is enough: nothing to look at. */
+		if (likely(!(flags & ENTER_FLAGS_RARE) && ring_is_quiet(ring) &&
+			   !ring_is_deferred(ring) &&
+			   cq_ready(&ring->cq, &ring->memory) >=
+				   min_of(min_complete, ring->memory.cq_entries)))
+			return result;
+		err = wait_cqes(ring, min_complete, flags, user_arg, arg_size);
 
 		if (result == 0)
 			result = err;
@@ -205,8 +216,12 @@ static long enter(struct ring *ring, u32 to_submit, u32 min_complete, u32 flags,
 /* Last thing under the lock: what was posted is shown, and somebody looks after what waits. */
 static void leave(struct ring *ring)
 {
-	if (ring->life != RING_ALIVE)
+	if (unlikely(ring->life != RING_ALIVE))
 		return;
+	if (likely(ring_is_quiet(ring)) && !(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG)) {
+		ring_commit(ring);
+		return;
+	}
 	if (!ring_is_deferred(ring)) {
 		wait_look(ring);
 	} else if (unlikely(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG)) {
@@ -232,10 +247,12 @@ long syscall_enter(u32 fd, u32 to_submit, u32 min_complete, u32 flags, const voi
 	err = descriptor_lock_ring(fd, flags & IORING_ENTER_REGISTERED_RING, &ring);
 	if (unlikely(err))
 		return err;
+	if (likely(!ring_is_sqpoll(ring)))
+		biased_lock_may_bias(&ring->lock);
 	ring->enter_count++;
 	stats_count(ring->stats, COUNTER_ENTERS, 1);
 	result = enter(ring, to_submit, min_complete, flags, user_arg, arg_size);
 	leave(ring);
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	return result;
 }

@@ -146,13 +146,13 @@ static long register_ring_fd(struct ring *self, struct io_uring_rsrc_update *slo
 		return file_classify((int)slot->data) == FILE_UNKNOWN ? -EBADF : -EOPNOTSUPP;
 	if (ring != self) {
 		/* Two ring locks are never held together. */
-		lock_release(&self->lock);
-		lock_acquire(&ring->lock);
+		ring_unlock(self);
+		ring_lock(ring);
 	}
 	index = ring->life == RING_ALIVE ? descriptor_register_ring(ring, start, end) : -EBADF;
 	if (ring != self) {
-		lock_release(&ring->lock);
-		lock_acquire(&self->lock);
+		ring_unlock(ring);
+		ring_lock(self);
 	}
 	if (index >= 0)
 		slot->offset = (u32)index;
@@ -176,9 +176,9 @@ static long register_ring_fds(struct ring *self, void *user_slots, u32 count)
 		if (err)
 			break;
 		if (copy_to_user(&user[i], &slot, sizeof(slot))) {
-			lock_release(&self->lock);
+			ring_unlock(self);
 			descriptor_unregister_ring(slot.offset);
-			lock_acquire(&self->lock);
+			ring_lock(self);
 			err = -EFAULT;
 			break;
 		}
@@ -204,9 +204,9 @@ static long unregister_ring_fds(struct ring *self, const void *user_slots, u32 c
 			err = -EINVAL;
 			break;
 		}
-		lock_release(&self->lock);
+		ring_unlock(self);
 		descriptor_unregister_ring(slot.offset);
-		lock_acquire(&self->lock);
+		ring_lock(self);
 	}
 	return i ? (long)i : err;
 }
@@ -275,6 +275,6 @@ long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
 	/* Tags may have been posted. */
 	if (ring->life == RING_ALIVE)
 		ring_commit(ring);
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	return result;
 }

@@ -184,7 +184,7 @@ long syscall_setup(u32 entries, struct io_uring_params *user_params)
 		return -ENOMEM;
 	ring_memory_layout(&ring->memory, &params);
 	params.features = FEATURES;
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 	result = make_memory(ring, &params, &fd);
 	if (result == 0 && copy_to_user(user_params, &params, sizeof(params)))
 		result = -EFAULT;
@@ -199,6 +199,6 @@ long syscall_setup(u32 entries, struct io_uring_params *user_params)
 	} else {
 		punt_ring_created(params.sq_entries);
 	}
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	return result;
 }

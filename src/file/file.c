@@ -105,6 +105,7 @@ struct file *file_duplicate(int fd, int *err)
 	*err = copy;
 	if (copy < 0)
 		return NULL;
+	file_forget(copy); /* what had this private number before may have been of another kind */
 	lock_acquire(&file_lock);
 	file = file_create(copy);
 	if (file != NULL)
@@ -157,6 +158,7 @@ struct file *file_detach(int fd)
 	if (file != NULL) {
 		int copy = fd_duplicate_private(fd);
 
+		file_forget(copy);
 		rs_assert(file->fd == fd);
 		slot->file = NULL;
 		file->refs++;

@@ -1,7 +1,8 @@
 /*
  * calls.c - syscall(): the numbers that we have something to say about
  *
- * Entry:       entry_call(), by a jump from syscall.S, for a number whose bit is set in entry_call_bits
+ * Entry:       entry_call(), by a jump from syscall.S, for a number whose bit is set in
+ *              entry_call_bits
  * Invariants:  C1 result and errno are those of libc's syscall()
  *              C2 a number that is in the table has its case below, or is plain reading or writing
  * Locks:       none

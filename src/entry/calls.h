@@ -49,8 +49,8 @@ static inline void call_poll_refresh(void)
 }
 
 /*
- * Before close() of fd proper: tells descriptor.h. -EBADF if the program has no such descriptor as far
- * as it may know, else 0. Also for fclose().
+ * Before close() of fd proper: tells descriptor.h. -EBADF if the program has no such descriptor
+ * as far as it may know, else 0. Also for fclose().
  */
 long call_closing(int fd);
 
@@ -63,10 +63,16 @@ void call_fcntl_done(int fd, int command, long result);
  */
 long call_wait(long nr, long a, long b, long c, long d, long e, long f);
 
-/* rt_sigaction(), rt_sigprocmask(), rt_sigpending() with untrusted pointers; -ENOSYS if `nr` is none. */
+/*
+ * rt_sigaction(), rt_sigprocmask(), rt_sigpending() with untrusted pointers; -ENOSYS if `nr` is
+ * none.
+ */
 long call_signal(long nr, long a, long b, long c, long d);
 
-/* execve() (flags -1) or execveat(), with our own variables kept in the environment. Untrusted pointers. */
+/*
+ * execve() (flags -1) or execveat(), with our own variables kept in the environment. Untrusted
+ * pointers.
+ */
 long call_exec(int folder, const char *path, char **argv, char **environment, int flags);
 
 /* Makes syscall() look at numbers. */

@@ -2,8 +2,8 @@
  * cover.c - reads a program file the way the kernel and the dynamic loader will
  *
  * Entry:       cover_examine(), cover_refusal(), entry_can_cover()
- * Invariants:  V1 the file is not trusted: every offset is used in a pread() into a buffer of ours, every
- *              count is bounded, every string is cut
+ * Invariants:  V1 the file is not trusted: every offset is used in a pread() into a buffer of
+ *              ours, every count is bounded, every string is cut
  * Locks:       none
  * Not here:    what is done about it (exec.c, cli/)
  */
@@ -26,7 +26,7 @@
 #define DYNAMIC_MAX  1024
 #define SYMBOLS_MAX  (1 << 20)
 #define SCRIPTS_MAX  4 /* interpreters of interpreters, as in the kernel */
-#define CHUNK	     8192
+#define CHUNK        8192
 
 struct program {
 	int fd;
@@ -141,8 +141,8 @@ static void imports_read(const struct program *program, struct cover *out)
 			return;
 		for (u32 i = 0; i < here && !out->has_syscall; i++)
 			if (symbols[i].st_shndx == SHN_UNDEF && symbols[i].st_name)
-				out->has_syscall = string_begins(program, symbols[i].st_name,
-								 "syscall", true);
+				out->has_syscall =
+					string_begins(program, symbols[i].st_name, "syscall", true);
 	}
 }
 
@@ -203,7 +203,8 @@ static void code_read(const struct program *program, const Elf64_Phdr *segment, 
 	u8 chunk[CHUNK];
 
 	for (u64 at = 0; at < segment->p_filesz && !out->has_inline; at += CHUNK - overlap) {
-		long len = host_call(SYS_pread64, program->fd, chunk, CHUNK, segment->p_offset + at);
+		long len =
+			host_call(SYS_pread64, program->fd, chunk, CHUNK, segment->p_offset + at);
 
 		if (len <= 0)
 			return;

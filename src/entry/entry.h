@@ -7,7 +7,8 @@
  *	libc.c, calls.c    libc's functions, and syscall()
  *	trap.c             inline assembly, by SIGSYS
  *
- * Not here: options.h (what the user wants), cover.h (whether a program can be covered), signals.h.
+ * Not here: options.h (what the user wants), cover.h (whether a program can be covered),
+ *           signals.h.
  */
 #ifndef RS_ENTRY_ENTRY_H
 #define RS_ENTRY_ENTRY_H
@@ -32,7 +33,9 @@ int entry_activate(enum route route);
 /* (a) Whether entry_activate() has been here. Never false again. */
 extern bool entry_is_active;
 
-/* Whether the kernel's own io_uring works here: 0 or -errno; -ENOSYS if only ours can be reached. */
+/*
+ * Whether the kernel's own io_uring works here: 0 or -errno; -ENOSYS if only ours can be reached.
+ */
 int entry_probe_kernel(void);
 
 /*

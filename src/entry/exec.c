@@ -9,8 +9,8 @@
  * Entry:       the exec family, posix_spawn(), call_exec() for syscall()
  * Invariants:  E1 nothing is allocated: a vfork() child may be calling
  * Locks:       none
- * Not here:    what a program file looks like (cover.c). system() and popen() use libc's own environment,
- *              where our variables are unless the program removed them.
+ * Not here:    what a program file looks like (cover.c). system() and popen() use libc's own
+ *              environment, where our variables are unless the program removed them.
  */
 #include <alloca.h>
 #include <dlfcn.h>
@@ -33,12 +33,13 @@
 #include "host/usercopy.h"
 
 #define PRELOAD_VARIABLE "LD_PRELOAD"
-#define ENVIRONMENT_MAX	 16384 /* entries; a longer one is passed on as it is */
+#define ENVIRONMENT_MAX  16384 /* entries; a longer one is passed on as it is */
 
 extern char **environ;
 
-static char own_preload[PATH_MAX];				       /* "": not preloaded */
-static char own_options[sizeof(OPTIONS_VARIABLE) + OPTIONS_PATH_MAX + 256]; /* "RINGSIDE=...", or "" */
+static char own_preload[PATH_MAX]; /* "": not preloaded */
+static char
+	own_options[sizeof(OPTIONS_VARIABLE) + OPTIONS_PATH_MAX + 256]; /* "RINGSIDE=...", or "" */
 static bool has_warned;
 
 /* The text behind `name=` if `entry` is that variable. */
@@ -81,7 +82,9 @@ void exec_init(void)
 		return;
 	if (!realpath(info.dli_fname, own_preload))
 		own_preload[0] = '\0';
-	/* The program's list is searched for the name that the operator wrote, if it is as good. */
+	/*
+	 * The program's list is searched for the name that the operator wrote, if it is as good.
+	 */
 	if (info.dli_fname[0] == '/' && strlen(info.dli_fname) < sizeof(own_preload))
 		strcpy(own_preload, info.dli_fname);
 	if (text && strlen(text) + sizeof(OPTIONS_VARIABLE) < sizeof(own_options))
@@ -121,7 +124,8 @@ static void environment_look(struct environment_plan *plan, char *const *from)
 		if (plan->count == ENVIRONMENT_MAX)
 			return;
 	}
-	plan->needs_preload = !plan->preload_value || !preload_has(plan->preload_value, own_preload);
+	plan->needs_preload =
+		!plan->preload_value || !preload_has(plan->preload_value, own_preload);
 	plan->needs_options = own_options[0] && !has_options;
 }
 
@@ -137,8 +141,8 @@ static char **environment_fill(const struct environment_plan *plan, char **list,
 
 	memcpy(list, plan->from, count * sizeof(*list));
 	if (plan->needs_preload) {
-		snprintf(text, environment_text_size(plan), "%s=%s%s%s", PRELOAD_VARIABLE, own_preload,
-			 plan->preload_value && *plan->preload_value ? ":" : "",
+		snprintf(text, environment_text_size(plan), "%s=%s%s%s", PRELOAD_VARIABLE,
+			 own_preload, plan->preload_value && *plan->preload_value ? ":" : "",
 			 plan->preload_value ? plan->preload_value : "");
 		if (plan->preload_at >= 0)
 			list[plan->preload_at] = text;
@@ -176,11 +180,13 @@ void exec_warn(const char *path)
 		return;
 	has_warned = true;
 	if (filter_is_installed() && !cover.is_foreign)
-		log_warn("%s cannot be covered: %s; if it uses io_uring it will be killed by SIGSYS "
-			 "(RINGSIDE=trap=off avoids that)",
-			 path, reason);
+		log_warn(
+			"%s cannot be covered: %s; if it uses io_uring it will be killed by SIGSYS "
+			"(RINGSIDE=trap=off avoids that)",
+			path, reason);
 	else
-		log_warn("%s cannot be covered: %s; its io_uring calls go to the kernel", path, reason);
+		log_warn("%s cannot be covered: %s; its io_uring calls go to the kernel", path,
+			 reason);
 }
 
 /* The same for a name that is looked for on PATH, as execvp() will. */
@@ -197,7 +203,8 @@ static void exec_warn_on_path(const char *file)
 		folders = "/bin:/usr/bin";
 	while (*folders) {
 		size_t len = strcspn(folders, ":");
-		int written = snprintf(path, sizeof(path), "%.*s/%s", (int)len, len ? folders : ".", file);
+		int written = snprintf(path, sizeof(path), "%.*s/%s", (int)len, len ? folders : ".",
+				       file);
 
 		if (written < (int)sizeof(path) && !host_call(SYS_faccessat, AT_FDCWD, path, X_OK))
 			return exec_warn(path);
@@ -221,7 +228,8 @@ static void exec_warn_at(int folder, const char *path, int flags)
 	exec_warn(joined);
 }
 
-static long exec_at(int folder, const char *path, char *const *argv, char *const *environment, int flags)
+static long exec_at(int folder, const char *path, char *const *argv, char *const *environment,
+		    int flags)
 {
 	char *const *with_ours = WITH_OURS(environment);
 	long err;
@@ -236,7 +244,10 @@ static long exec_at(int folder, const char *path, char *const *argv, char *const
 	return err;
 }
 
-/* Whether a NULL-ended array of strings can be read: it is walked by us before the kernel sees it. */
+/*
+ * Whether a NULL-ended array of strings can be read: it is walked by us before the kernel sees
+ * it.
+ */
 static bool list_is_readable(char *const *list)
 {
 	char *entry = NULL;
@@ -312,7 +323,9 @@ RS_EXPORT int execvp(const char *file, char *const *argv)
 	return execvpe(file, argv, environ);
 }
 
-/* The arguments of an execl() as an array on the stack, from `first` to the NULL that ends them. */
+/*
+ * The arguments of an execl() as an array on the stack, from `first` to the NULL that ends them.
+ */
 #define ARGUMENTS(list, first)                                                                     \
 	({                                                                                         \
 		va_list count_list_;                                                               \

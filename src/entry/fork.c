@@ -1,12 +1,15 @@
 /*
- * fork.c - whose memory this is (after fork(), in a vfork() child, after a bare clone()), and ends of threads
+ * fork.c - whose memory this is (after fork(), in a vfork() child, after a bare clone()), and
+ * ends of threads
  *
  *	fork()           the handlers here run; the child starts with fresh threads and no rings
- *	vfork(), spawn   the child borrows the memory: nothing of ours changes until it execs or exits
+ *	vfork(), spawn   the child borrows the memory: nothing of ours changes until it execs or
+ *	                 exits
  *	clone(), syscall(SYS_fork) ...
  *	                 no handler runs; a page that the kernel wipes in the child gives it away
  *
- * Entry:       fork_init() from init.c; process_is_borrowed() by everything that would change state
+ * Entry:       fork_init() from init.c; process_is_borrowed() by everything that would change
+ *              state
  * Invariants:  K1 process_id is the process whose state the memory holds
  * Locks:       descriptor_fork_prepare() takes them all, the other two let go
  * Not here:    what becomes of the rings (descriptor.h)
@@ -65,7 +68,9 @@ static void thread_ended(void *value)
 	descriptor_thread_exit();
 }
 
-/* An early key has room in the thread itself: nothing is allocated, so this may come from a trap. */
+/*
+ * An early key has room in the thread itself: nothing is allocated, so this may come from a trap.
+ */
 static void thread_noted(void)
 {
 	pthread_setspecific(thread_key, &thread_key);

@@ -48,7 +48,8 @@ static void trap_start(void)
 	else if (err)
 		log_verbose("no trap: seccomp says %d", -err);
 	else if (filter_has_set_no_new_privs())
-		log_verbose("trap installed; NO_NEW_PRIVS is set: set-user-ID programs get no privileges");
+		log_verbose("trap installed, NO_NEW_PRIVS set: "
+			    "set-user-ID programs get no privileges");
 	else
 		log_verbose("trap installed");
 }

@@ -16,8 +16,8 @@
  * Invariants:  L1 descriptor.h hears of the end of a number before the kernel does
  *              L2 errno changes exactly as libc's function would change it
  * Locks:       none
- * Not here:    poll, select and epoll (poll.c), signals (signal_calls.c), exec (exec.c); libc's own inner calls
- *              (fclose() and popen() close by themselves, so fclose() is here)
+ * Not here:    poll, select and epoll (poll.c), signals (signal_calls.c), exec (exec.c); libc's
+ *              own inner calls (fclose() and popen() close by themselves, so fclose() is here)
  */
 
 /* Else the headers rename pread() to pread64() and so on, and both are defined here. */
@@ -86,6 +86,15 @@ static long close_pieces(unsigned first, unsigned last, unsigned flags)
 	return 0;
 }
 
+/* What getdents64() writes. */
+struct folder_entry {
+	u64 inode;
+	s64 offset;
+	u16 size;
+	u8 type;
+	char name[];
+};
+
 /* The number that a name in /proc/self/fd stands for; -1 for "." and "..". */
 static int number_of(const char *name)
 {
@@ -96,30 +105,30 @@ static int number_of(const char *name)
 	return *name ? -1 : number;
 }
 
-/* descriptor_closing() for what is open in [first, last]. Numbers go to a million, open files do not. */
+/*
+ * descriptor_closing() for what is open in [first, last]. Numbers go to a million, open files do
+ * not.
+ */
 static void closing_range(unsigned first, unsigned last)
 {
-	struct {
-		u64 inode;
-		s64 offset;
-		u16 size;
-		u8 type;
-		char name[];
-	} *entry;
+	const struct folder_entry *entry;
 	char buffer[2048] __attribute__((aligned(8)));
-	long folder = host_call(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long folder = host_call(SYS_openat, AT_FDCWD, "/proc/self/fd",
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	long len;
 
 	/* Without /proc, the numbers that may be open one by one. */
 	for (unsigned fd = first; folder < 0 && fd <= min_of(last, FD_SLOTS - 1u); fd++)
 		call_closing((int)fd);
-	while (folder >= 0 && (len = host_call(SYS_getdents64, folder, buffer, sizeof(buffer))) > 0) {
+	while (folder >= 0 &&
+	       (len = host_call(SYS_getdents64, folder, buffer, sizeof(buffer))) > 0) {
 		for (char *at = buffer; at < buffer + len; at += entry->size) {
 			int fd;
 
 			entry = (void *)at;
 			fd = number_of(entry->name);
-			if (fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last && fd != folder)
+			if (fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last &&
+			    fd != folder)
 				call_closing(fd);
 		}
 	}
@@ -177,7 +186,7 @@ long call_dup2(int from, int to)
 {
 	/* To itself: nothing happens if it is open. */
 	if (from == to)
-		return call_is_hidden(from) || host_call(SYS_fcntl, from, F_GETFD) < 0 ? -EBADF : to;
+		return call_fcntl(from, F_GETFD, 0) < 0 ? -EBADF : to;
 	return call_dup3(from, to, 0);
 }
 
@@ -310,7 +319,7 @@ RS_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
  */
 #define RING_REFUSES(fd, error)                                                                    \
 	do {                                                                                       \
-		if (call_is_ring(fd)) {                                            \
+		if (call_is_ring(fd)) {                                                            \
 			errno = (error);                                                           \
 			return -1;                                                                 \
 		}                                                                                  \

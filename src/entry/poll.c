@@ -13,8 +13,8 @@
  * Invariants:  P1 descriptor_poll_refresh() comes before every wait
  *              P2 the program's memory is touched only by copies that cannot fault
  * Locks:       none
- * The kernel:  a ring is pollable by itself; it also says POLLRDNORM and POLLWRNORM, which an eventfd does
- *              not: added for poll(), not for epoll
+ * The kernel:  a ring is pollable by itself; it also says POLLRDNORM and POLLWRNORM, which an
+ *              eventfd does not: added for poll(), not for epoll
  * Not here:    when the eventfd is signalled (descriptor_poll_fd())
  */
 #include <string.h>
@@ -71,7 +71,9 @@ static void plan_end(struct poll_plan *plan)
 	plan->pages = 0;
 }
 
-/* What to pass in place of `user`. A bad array is passed as it is: the kernel knows what to say. */
+/*
+ * What to pass in place of `user`. A bad array is passed as it is: the kernel knows what to say.
+ */
 static struct pollfd *plan_begin(struct poll_plan *plan, struct pollfd *user, nfds_t count)
 {
 	plan->user = user;
@@ -186,7 +188,9 @@ static size_t select_bytes(int count)
 	return ((size_t)count + 63) / 64 * sizeof(u64);
 }
 
-/* Larger sets, if some eventfd's number needs them; the program's own sets if there is no memory. */
+/*
+ * Larger sets, if some eventfd's number needs them; the program's own sets if there is no memory.
+ */
 static bool select_allocate(struct select_plan *plan)
 {
 	int highest = plan->user_count - 1;

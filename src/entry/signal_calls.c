@@ -202,7 +202,9 @@ RS_EXPORT int sigignore(int sig)
 	return sigaction(sig, &action, NULL);
 }
 
-/* System V: SIG_HOLD blocks; anything else sets the handler and unblocks. Returns what was there. */
+/*
+ * System V: SIG_HOLD blocks; anything else sets the handler and unblocks. Returns what was there.
+ */
 RS_EXPORT sighandler_t sigset(int sig, sighandler_t handler)
 {
 	struct sigaction action, old;

@@ -7,20 +7,22 @@
  * that somebody sends meanwhile is held here until it is unblocked.
  *
  *	raised by an instruction, ours          mended, the program sees nothing
- *	raised by an instruction, not ours      the program's handler; none, ignored or blocked: death by it
+ *	raised by an instruction, not ours      the program's handler; none, ignored or blocked:
+ *	                                        death by it
  *	sent, blocked in the program's view     held, sent again when unblocked
  *	sent, otherwise                         the program's handler; ignored; death by it
  *
- * Entry:       fault_signal() and trap_signal() from the kernel; signals_action(), signals_mask() from
- *              libc.c and calls.c
+ * Entry:       fault_signal() and trap_signal() from the kernel; signals_action(),
+ *              signals_mask() from libc.c and calls.c
  * Invariants:  S1 outside exec, the kernel's action of a signal of ours is our handler
  *              S2 no mask the program sets through libc, sa_mask included, has a signal of ours
  *              S3 the program reads back the actions and masks that it set
  * Locks:       actions_lock, with all signals blocked; nothing is taken under it
  * The kernel:  force_sig_fault() and get_signal()
- * Not here:    masks set by inline assembly, by a handler that edits its context's mask with another
- *              signal, and by libc's inner calls (posix_spawn blocks all around its child, which makes no
- *              io_uring call). A sent signal is held by the thread that got it, not given to another.
+ * Not here:    masks set by inline assembly, by a handler that edits its context's mask with
+ *              another signal, and by libc's inner calls (posix_spawn blocks all around its
+ *              child, which makes no io_uring call). A sent signal is held by the thread that
+ *              got it, not given to another.
  */
 #include "entry/signals.h"
 
@@ -44,10 +46,13 @@ u64 signals_ours;
 static struct kernel_sigaction actions[SIGNALS]; /* under actions_lock */
 static struct lock actions_lock;
 
-THREAD_LOCAL u64 view_blocked;	  /* blocked by the program's wish */
+THREAD_LOCAL u64 view_blocked;    /* blocked by the program's wish */
 THREAD_LOCAL u64 view_in_handler; /* blocked because a handler runs, until it returns or jumps */
 
-/* A sent signal waits here: as much of its siginfo as a sender can give. One of a kind, as in the kernel. */
+/*
+ * A sent signal waits here: as much of its siginfo as a sender can give. One of a kind, as in the
+ * kernel.
+ */
 struct held {
 	s32 code, pid;
 	u32 uid;
@@ -179,7 +184,8 @@ static struct kernel_sigaction action_take(int sig)
 	return action;
 }
 
-static void handler_call(int sig, siginfo_t *info, ucontext_t *uc, const struct kernel_sigaction *action)
+static void handler_call(int sig, siginfo_t *info, ucontext_t *uc,
+			 const struct kernel_sigaction *action)
 {
 	u64 before_blocked = view_blocked, before_in_handler = view_in_handler;
 	u64 bits = action->mask | (action->flags & SA_NODEFER ? 0 : SIGNAL_BIT(sig));
@@ -197,7 +203,9 @@ static void handler_call(int sig, siginfo_t *info, ucontext_t *uc, const struct 
 	else
 		((void (*)(int))action->handler)(sig);
 
-	/* The handler may have edited its context: what it says of our signals becomes the view. */
+	/*
+	 * The handler may have edited its context: what it says of our signals becomes the view.
+	 */
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
 	view_in_handler = before_in_handler & mask;
 	view_blocked = mask & signals_ours & ~view_in_handler;
@@ -208,7 +216,10 @@ static void handler_call(int sig, siginfo_t *info, ucontext_t *uc, const struct 
 
 void signals_chain(int sig, siginfo_t *info, void *context)
 {
-	/* Raised for an instruction: cannot be blocked or ignored. SIGBUS for memory found bad is only sent. */
+	/*
+	 * Raised for an instruction: cannot be blocked or ignored. SIGBUS for memory found bad is
+	 * only sent.
+	 */
 	bool is_forced = info->si_code > 0 && !(sig == SIGBUS && info->si_code == BUS_MCEERR_AO);
 	bool is_blocked = signals_view() & SIGNAL_BIT(sig);
 	struct kernel_sigaction action;
@@ -221,7 +232,8 @@ void signals_chain(int sig, siginfo_t *info, void *context)
 	if (action.handler == (u64)SIG_IGN && !is_forced)
 		return;
 	if (is_blocked || action.handler == (u64)SIG_DFL || action.handler == (u64)SIG_IGN)
-		signal_die(sig, info, context, is_forced && sig != SIGSYS && info->si_code != BUS_MCEERR_AR);
+		signal_die(sig, info, context,
+			   is_forced && sig != SIGSYS && info->si_code != BUS_MCEERR_AR);
 	else
 		handler_call(sig, info, context, &action);
 }
@@ -242,7 +254,10 @@ static long handler_install(int sig, const struct kernel_sigaction *wish)
 
 	action.handler = sig == SIGSYS ? (u64)trap_signal : (u64)fault_signal;
 	action.flags |= wish->flags & SA_RESTART;
-	/* A trapped call runs on the stack of its caller: it may wait, or start something that does. */
+	/*
+	 * A trapped call runs on the stack of its caller: it may wait, or start something that
+	 * does.
+	 */
 	if (sig != SIGSYS)
 		action.flags |= wish->flags & SA_ONSTACK;
 	/* A sent signal that is ignored must not interrupt calls. */
@@ -251,7 +266,8 @@ static long handler_install(int sig, const struct kernel_sigaction *wish)
 	return sigaction_set(sig, &action, NULL);
 }
 
-static long action_of_ours(int sig, const struct kernel_sigaction *action, struct kernel_sigaction *old)
+static long action_of_ours(int sig, const struct kernel_sigaction *action,
+			   struct kernel_sigaction *old)
 {
 	u64 mask = actions_guard();
 	long err = 0;
@@ -280,7 +296,8 @@ void signals_leave_out(int sig, u64 bits)
 		store_relaxed(&actions[sig].mask, bits);
 }
 
-static long action_of_other(int sig, const struct kernel_sigaction *action, struct kernel_sigaction *old)
+static long action_of_other(int sig, const struct kernel_sigaction *action,
+			    struct kernel_sigaction *old)
 {
 	struct kernel_sigaction stripped;
 	u64 mask, left_out;

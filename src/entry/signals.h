@@ -19,7 +19,9 @@ extern u64 signals_ours;
 /* Takes SIGSEGV and SIGBUS, and SIGSYS if `with_trap`; once. 0 or -errno. */
 int signals_init(bool with_trap);
 
-/* Does with a signal of ours what the kernel would have done for the program. From our handlers. */
+/*
+ * Does with a signal of ours what the kernel would have done for the program. From our handlers.
+ */
 void signals_chain(int sig, siginfo_t *info, void *context);
 
 /* rt_sigaction() and rt_sigprocmask() as the program is to see them. Pointers are trusted. */

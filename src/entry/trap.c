@@ -6,9 +6,11 @@
  * result where the kernel would have, and returns behind the `syscall`.
  *
  * Entry:       trap_signal(), from the kernel
- * Invariants:  T1 the interrupted code sees what a system call changes and nothing else: errno is kept
+ * Invariants:  T1 the interrupted code sees what a system call changes and nothing else: errno
+ *              is kept
  *              T2 a SIGSYS that is no trap of our filter goes where it would have gone without us
- * Locks:       none held; the call takes its own. It may block, and a handler of the program may run meanwhile
+ * Locks:       none held; the call takes its own. It may block, and a handler of the program may
+ *              run meanwhile
  * Not here:    the filter (host/filter.c), the program's view of SIGSYS (signals.c)
  */
 #include "entry/entry.h"

@@ -4,7 +4,8 @@
  * Entry:       filter_install() from the constructor or rs_attach()
  * Invariants:  F1 at most one of our filters is in force, in this process and in what it executes
  *              F2 a call from the gate's page is never trapped
- * The kernel:  seccomp(2); TRAP outranks ERRNO, TRACE and ALLOW, and is outranked by the KILL actions
+ * The kernel:  seccomp(2); TRAP outranks ERRNO, TRACE and ALLOW, and is outranked by the KILL
+ *              actions
  * Not here:    what a trapped call does (entry/trap.c)
  */
 #include "host/filter.h"
@@ -31,10 +32,10 @@
 #define LOW(field)  offsetof(struct seccomp_data, field)
 #define HIGH(field) (offsetof(struct seccomp_data, field) + 4)
 
-#define LOAD(offset)		     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
-#define JUMP_EQUAL(value, yes, no)   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
+#define LOAD(offset)                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
+#define JUMP_EQUAL(value, yes, no)    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), (no))
 #define JUMP_AT_LEAST(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (value), (yes), (no))
-#define RETURN(action)		     BPF_STMT(BPF_RET | BPF_K, (action))
+#define RETURN(action)                BPF_STMT(BPF_RET | BPF_K, (action))
 
 static bool is_installed;
 static bool has_set_no_new_privs;
@@ -57,9 +58,13 @@ bool filter_is_trap(const siginfo_t *info)
 
 static long seccomp_set(const struct sock_fprog *program)
 {
-	long err = host_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, program);
+	long err =
+		host_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, program);
 
-	/* A thread with a filter of its own cannot be synchronised (its id is returned): cover this one. */
+	/*
+	 * A thread with a filter of its own cannot be synchronised (its id is returned): cover
+	 * this one.
+	 */
 	if (err > 0)
 		err = host_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program);
 	if (err == -ENOSYS || err == -EINVAL)
@@ -92,7 +97,10 @@ static long filter_load(void)
 	struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
 	long err;
 
-	/* Privileged, the filter goes in without NO_NEW_PRIVS, and set-user-ID children stay what they are. */
+	/*
+	 * Privileged, the filter goes in without NO_NEW_PRIVS, and set-user-ID children stay what
+	 * they are.
+	 */
 	err = seccomp_set(&program);
 	if (err != -EACCES)
 		return err;

@@ -12,7 +12,9 @@
 
 #include "base/types.h"
 
-/* SECCOMP_RET_DATA of our filter: siginfo's si_errno tells our traps from those of other filters. */
+/*
+ * SECCOMP_RET_DATA of our filter: siginfo's si_errno tells our traps from those of other filters.
+ */
 #define FILTER_TRAP_DATA 0x5253
 
 /*

@@ -22,8 +22,10 @@
 static const u8 gate_code[] = {0x0f, 0x05, 0xc3};
 #define GATE_AFTER_SYSCALL 2
 
-/* A call of the gate's code: what a `syscall` instruction clobbers, and what a call does. The red zone is
- * skipped, because `call` pushes and this function may be a leaf. */
+/*
+ * A call of the gate's code: what a `syscall` instruction clobbers, and what a call does. The red
+ * zone is skipped, because `call` pushes and this function may be a leaf.
+ */
 static long gate_enter(u64 page, long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
@@ -35,8 +37,8 @@ static long gate_enter(u64 page, long nr, long a, long b, long c, long d, long e
 			 "call *%[page]\n\t"
 			 "lea 128(%%rsp), %%rsp"
 			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9),
-			   [page] "b"(page)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
+			   "r"(r9), [page] "b"(page)
 			 : "rcx", "r11", "memory", "cc");
 	return ret;
 }
@@ -77,7 +79,8 @@ static long gate_map(void)
 	long flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	long addr;
 
-	addr = host_call(SYS_mmap, GATE_ADDRESS, GATE_PAGE, prot, flags | MAP_FIXED_NOREPLACE, -1, 0);
+	addr = host_call(SYS_mmap, GATE_ADDRESS, GATE_PAGE, prot, flags | MAP_FIXED_NOREPLACE, -1,
+			 0);
 	/* A kernel without MAP_FIXED_NOREPLACE takes the address as a hint: any page is fine. */
 	if (is_error(addr))
 		addr = host_call(SYS_mmap, 0, GATE_PAGE, prot, flags, -1, 0);

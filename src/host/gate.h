@@ -17,8 +17,10 @@
 #define GATE_ADDRESS 0x7e90000000ul /* below 2^39: kernels with three levels of page tables */
 #endif
 
-/* Maps the page, once; 0 or -errno. If the address is taken the gate is elsewhere: fine for a filter
- * installed by this image, closed under an inherited one (filter_install() tells). */
+/*
+ * Maps the page, once; 0 or -errno. If the address is taken the gate is elsewhere: fine for a
+ * filter installed by this image, closed under an inherited one (filter_install() tells).
+ */
 int gate_init(void);
 
 /* What the filter sees as instruction pointer in a call through the gate; 0 before gate_init(). */

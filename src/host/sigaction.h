@@ -26,7 +26,10 @@ void sigaction_restorer(void);
 
 #define SIGNAL_BIT(sig) (1ull << ((sig)-1))
 
-/* Raw rt_sigaction(): what the program asked for, its restorer too. Either may be NULL. 0 or -errno. */
+/*
+ * Raw rt_sigaction(): what the program asked for, its restorer too. Either may be NULL. 0 or
+ * -errno.
+ */
 static inline long sigaction_raw(int sig, const struct kernel_sigaction *action,
 				 struct kernel_sigaction *old)
 {

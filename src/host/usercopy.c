@@ -3,11 +3,12 @@
  *
  * Entry:       copy_from_user() and its family; usercopy_fixup() from the SIGSEGV/SIGBUS handler
  * Invariants:  U1 only usercopy_fault.S touches an untrusted address
- *              U2 a fault anywhere else is none of ours: the program's handler, or its death, as without us
+ *              U2 a fault anywhere else is none of ours: the program's handler, or its death, as
+ *              without us
  * Locks:       none
  * The kernel:  copy_from_user() with its exception table; here the table has one entry
- * Not here:    the handlers that chain to the program's (entry/signals.c). The plain ones here serve until
- *              those are in place, and where the layers below entry/ run alone.
+ * Not here:    the handlers that chain to the program's (entry/signals.c). The plain ones here
+ *              serve until those are in place, and where the layers below entry/ run alone.
  */
 #define _GNU_SOURCE
 #include "host/usercopy.h"
@@ -95,7 +96,8 @@ static void fault_signal(int sig, siginfo_t *info, void *context)
 	/* Not ours: the action from before us, and the instruction faults again under it. */
 	sigaction_set(sig, sig == SIGSEGV ? &earlier_segv : &earlier_bus, NULL);
 	if (info->si_code <= 0)
-		host_call(SYS_rt_tgsigqueueinfo, host_call(SYS_getpid), host_call(SYS_gettid), sig, info);
+		host_call(SYS_rt_tgsigqueueinfo, host_call(SYS_getpid), host_call(SYS_gettid), sig,
+			  info);
 }
 
 int usercopy_init(void)

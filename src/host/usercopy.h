@@ -17,17 +17,28 @@ int copy_from_user(void *dst, const void *user_src, size_t size);
 /* 0, or -EFAULT and a part may have been written. */
 int copy_to_user(void *user_dst, const void *src, size_t size);
 
-/* Length of the string at user_src without its NUL, copied with it into dst: -ENAMETOOLONG if no NUL
- * within `size`, -EFAULT. */
+/*
+ * Length of the string at user_src without its NUL, copied with it into dst: -ENAMETOOLONG if no
+ * NUL within `size`, -EFAULT.
+ */
 long string_from_user(char *dst, const char *user_src, size_t size);
 
-/* Whether every page of the range can be read (and written, if so asked): 0 or -EFAULT. Changes nothing. */
+/*
+ * Whether every page of the range can be read (and written, if so asked): 0 or -EFAULT. Changes
+ * nothing.
+ */
 int user_range_check(const void *user_addr, size_t size, int writable);
 
-/* Called by the SIGSEGV/SIGBUS handler first: true if the fault was ours and `context` was mended. */
+/*
+ * Called by the SIGSEGV/SIGBUS handler first: true if the fault was ours and `context` was
+ * mended.
+ */
 int usercopy_fixup(siginfo_t *info, void *context);
 
-/* Installs the handlers once; chained to by whatever the program installs later (entry/signals.c). */
+/*
+ * Installs the handlers once; chained to by whatever the program installs later
+ * (entry/signals.c).
+ */
 int usercopy_init(void);
 
 #endif

@@ -23,7 +23,7 @@ enum way {
 	WAY_SYSCALL,
 };
 
-#define ENTRIES	 8
+#define ENTRIES  8
 #define RING_MAX 4096
 
 struct small_ring {
@@ -56,9 +56,10 @@ static inline int ring_setup(struct small_ring *ring, enum way way)
 	size = ring->params.cq_off.cqes + ring->params.cq_entries * sizeof(struct io_uring_cqe);
 	if (size < ring->params.sq_off.array + ENTRIES * sizeof(u32))
 		size = ring->params.sq_off.array + ENTRIES * sizeof(u32);
-	ring->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
-	ring->sqes = mmap(NULL, ENTRIES * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE, MAP_SHARED,
-			  ring->fd, IORING_OFF_SQES);
+	ring->memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
+	ring->sqes = mmap(NULL, ENTRIES * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE,
+			  MAP_SHARED, ring->fd, IORING_OFF_SQES);
 	return ring->memory == MAP_FAILED || (void *)ring->sqes == MAP_FAILED ? -ENOMEM : 0;
 }
 
@@ -78,7 +79,8 @@ static inline long ring_submit_nop(struct small_ring *ring, u64 user_data)
 	ring->sqes[index].user_data = user_data;
 	ring_word(ring, ring->params.sq_off.array)[index] = index;
 	store_release(tail, *tail + 1);
-	return way_call(ring->way, SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, 0, 0);
+	return way_call(ring->way, SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, 0,
+			0);
 }
 
 static inline u32 ring_ready(const struct small_ring *ring)

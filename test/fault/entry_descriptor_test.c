@@ -78,7 +78,8 @@ static int ways_that_say_readable(int fd)
 	FD_ZERO(&set);
 	FD_SET(fd, &set);
 	zero = (struct timespec){0, 0};
-	count += syscall(SYS_pselect6, fd + 1, &set, NULL, NULL, &zero, NULL) == 1 && FD_ISSET(fd, &set);
+	count += syscall(SYS_pselect6, fd + 1, &set, NULL, NULL, &zero, NULL) == 1 &&
+		 FD_ISSET(fd, &set);
 	return count;
 }
 

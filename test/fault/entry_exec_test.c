@@ -47,7 +47,8 @@ static int child_main(const char *mode)
 	if (!strcmp(mode, "kept"))
 		return getenv("KEPT") && !getenv("LOST") && asm_ring_works() ? COVERED : 1;
 	if (!strcmp(mode, "preload"))
-		return getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "libc.so.6") && asm_ring_works()
+		return getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "libc.so.6") &&
+				       asm_ring_works()
 			       ? COVERED
 			       : 1;
 	return asm_ring_works() ? COVERED : 1;
@@ -62,7 +63,9 @@ static int wait_for(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
-#define ARGV(mode) ((char *[]){(char *)(uintptr_t)self, (char *)(uintptr_t)static_program, "child", mode, NULL})
+#define ARGV(mode)                                                                                 \
+	((char *[]){(char *)(uintptr_t)self, (char *)(uintptr_t)static_program, "child", mode,     \
+		    NULL})
 
 /* Environments; a sanitizer's options (filled in by main()) are none of the matter. */
 static char *clean[] = {"KEPT=1", NULL, NULL, NULL};
@@ -84,8 +87,10 @@ static void an_executed_program_is_covered(void **state)
 {
 	(void)state;
 	assert_int_equal(IN_CHILD(execv(self, ARGV("ring"))), COVERED);
-	assert_int_equal(IN_CHILD(execl(self, self, static_program, "child", "ring", NULL)), COVERED);
-	assert_int_equal(IN_CHILD(execlp(self, self, static_program, "child", "ring", NULL)), COVERED);
+	assert_int_equal(IN_CHILD(execl(self, self, static_program, "child", "ring", NULL)),
+			 COVERED);
+	assert_int_equal(IN_CHILD(execlp(self, self, static_program, "child", "ring", NULL)),
+			 COVERED);
 	assert_int_equal(IN_CHILD(execvp(self, ARGV("ring"))), COVERED);
 	assert_int_equal(IN_CHILD(syscall(SYS_execve, self, ARGV("ring"), environ)), COVERED);
 }
@@ -97,12 +102,16 @@ static void a_cleaned_environment_gets_only_our_variables(void **state)
 	(void)state;
 	assert_int_equal(IN_CHILD(execve(self, ARGV("kept"), clean)), COVERED);
 	assert_int_equal(IN_CHILD(execvpe(self, ARGV("kept"), clean)), COVERED);
-	assert_int_equal(IN_CHILD(execle(self, self, static_program, "child", "kept", NULL, clean)), COVERED);
+	assert_int_equal(IN_CHILD(execle(self, self, static_program, "child", "kept", NULL, clean)),
+			 COVERED);
 	assert_int_equal(IN_CHILD(fexecve(fd, ARGV("kept"), clean)), COVERED);
 	assert_int_equal(IN_CHILD(execveat(fd, "", ARGV("kept"), clean, AT_EMPTY_PATH)), COVERED);
 	assert_int_equal(IN_CHILD(syscall(SYS_execve, self, ARGV("kept"), clean)), COVERED);
-	assert_int_equal(IN_CHILD(syscall(SYS_execveat, fd, "", ARGV("kept"), clean, AT_EMPTY_PATH)), COVERED);
-	assert_int_equal(IN_CHILD((clearenv(), setenv("KEPT", "1", 1), execv(self, ARGV("kept")))), COVERED);
+	assert_int_equal(IN_CHILD(
+				 syscall(SYS_execveat, fd, "", ARGV("kept"), clean, AT_EMPTY_PATH)),
+			 COVERED);
+	assert_int_equal(IN_CHILD((clearenv(), setenv("KEPT", "1", 1), execv(self, ARGV("kept")))),
+			 COVERED);
 	close(fd);
 }
 
@@ -128,7 +137,8 @@ static void a_spawned_program_is_covered(void **state)
 	assert_int_equal(wait_for(child), COVERED);
 	assert_int_equal(posix_spawnp(&child, self, NULL, NULL, ARGV("kept"), clean), 0);
 	assert_int_equal(wait_for(child), COVERED);
-	assert_int_equal(posix_spawn(&child, "/nonexistent", NULL, NULL, ARGV("kept"), clean), ENOENT);
+	assert_int_equal(posix_spawn(&child, "/nonexistent", NULL, NULL, ARGV("kept"), clean),
+			 ENOENT);
 }
 
 static void another_preload_list_is_kept(void **state)
@@ -146,7 +156,8 @@ static void the_filter_is_inherited_and_not_added(void **state)
 static void an_ignored_signal_is_inherited(void **state)
 {
 	(void)state;
-	assert_int_equal(IN_CHILD((signal(SIGSYS, SIG_IGN), execv(self, ARGV("ignored")))), COVERED);
+	assert_int_equal(IN_CHILD((signal(SIGSYS, SIG_IGN), execv(self, ARGV("ignored")))),
+			 COVERED);
 }
 
 static void block_all(void)

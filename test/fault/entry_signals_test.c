@@ -1,5 +1,6 @@
 /*
- * entry_signals_test.c - SIGSYS, SIGSEGV and SIGBUS do to the program what they did before ringside
+ * entry_signals_test.c - SIGSYS, SIGSEGV and SIGBUS do to the program what they did before
+ * ringside
  *
  * Each case is a child process: its exit status, or the signal it died of, is
  * what the kernel alone would have made of it. Run without ringside, all cases but
@@ -184,7 +185,9 @@ static void is_on_other_stack(int sig)
 	char here;
 
 	(void)sig;
-	_exit(&here >= stack_for_signals && &here < stack_for_signals + sizeof(stack_for_signals) ? 42 : 43);
+	_exit(&here >= stack_for_signals && &here < stack_for_signals + sizeof(stack_for_signals)
+		      ? 42
+		      : 43);
 }
 
 static int overflow(volatile char *above)
@@ -395,7 +398,8 @@ static int bad_pointers_in_rings_do_not_reach_the_handler(void)
 	CHECK(!handler_set(SIGSEGV, note, 0));
 	CHECK(!handler_set(SIGBUS, note, 0));
 	CHECK(raw_syscall6(SYS_io_uring_setup, 4, 16, 0, 0, 0, 0) == -EFAULT);
-	CHECK(raw_syscall6(SYS_io_uring_setup, 4, (long)0x8000000000000000ull, 0, 0, 0, 0) == -EFAULT);
+	CHECK(raw_syscall6(SYS_io_uring_setup, 4, (long)0x8000000000000000ull, 0, 0, 0, 0) ==
+	      -EFAULT);
 	CHECK(syscall(SYS_io_uring_setup, 4, -8L) == -1 && errno == EFAULT);
 	CHECK(handled == 0);
 	return 0;
@@ -406,7 +410,10 @@ static const struct {
 	int (*body)(void);
 	int expected;
 } cases[] = {
-#define CASE(name, expected) {#name, name, expected}
+#define CASE(name, expected)                                                                       \
+	{                                                                                          \
+#name, name, expected                                                              \
+	}
 	CASE(a_fault_kills_by_default, DIED_BY(SIGSEGV)),
 	CASE(a_fault_kills_although_ignored, DIED_BY(SIGSEGV)),
 	CASE(a_fault_kills_although_blocked, DIED_BY(SIGSEGV)),
@@ -448,7 +455,8 @@ int main(void)
 
 		printf("%sok %zu - %s\n", ok ? "" : "not ", i + 1, cases[i].name);
 		if (!ok)
-			printf("# got %d, expected %d (256 + signal, or exit status)\n", got, cases[i].expected);
+			printf("# got %d, expected %d (256 + signal, or exit status)\n", got,
+			       cases[i].expected);
 		fflush(stdout);
 		failed += !ok;
 	}

@@ -12,7 +12,7 @@
 #include "entry.h"
 
 #define THREADS 4
-#define ROUNDS	200
+#define ROUNDS  200
 
 static sigset_t full(void)
 {
@@ -121,7 +121,10 @@ static void syscall_vfork_comes_back_twice(void **state)
 }
 #endif
 
-/* Each blocks everything in its own way; the call must come through, and the program must see its mask. */
+/*
+ * Each blocks everything in its own way; the call must come through, and the program must see its
+ * mask.
+ */
 
 static int blocked_by_sigprocmask(void)
 {

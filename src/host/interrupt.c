@@ -89,8 +89,9 @@ __asm__(".pushsection .text\n"
 
 static int chosen_signal; /* (lock) 0: none yet */
 
-/* This thread's, for the handler. */
+/* This thread's, for the handler; atomic, for it interrupts what writes them. */
 static __thread struct interrupt *interrupt_of_thread __attribute__((tls_model("initial-exec")));
+static __thread bool is_thread_in_call __attribute__((tls_model("initial-exec")));
 
 /* A signal with our number that another sent, in whatever thread the kernel chose for it. */
 static void give_back(int signal, siginfo_t *info, ucontext_t *context)
@@ -99,13 +100,26 @@ static void give_back(int signal, siginfo_t *info, ucontext_t *context)
 	long process = host_call(SYS_getpid);
 
 	if (interrupt_of_thread) {
-		/* uc_sigmask begins with the kernel's set, and becomes the mask on return. */
+		/* uc_sigmask begins with the kernel's set, and becomes the mask on return. Closed
+		 * until the next work: open, this thread would be chosen for it again. */
 		*(u64 *)&context->uc_sigmask |= SIGNAL_BIT(signal);
 		store_relaxed(&interrupt_of_thread->is_closed, 1);
 	} else {
 		sigaction_set(signal, &by_default, NULL);
 	}
 	host_call(SYS_rt_sigqueueinfo, process, signal, info);
+}
+
+/*
+ * The thread is in a call, but we have come on top of another handler, one of
+ * the C library's, which will go back to the call and may begin it again. Our
+ * signal is put off until then: that handler's return opens it again. If it was
+ * the call that had just returned, interrupt_settle() does.
+ */
+static void put_off(const struct interrupt *self, int signal, siginfo_t *info, ucontext_t *context)
+{
+	*(u64 *)&context->uc_sigmask |= SIGNAL_BIT(signal);
+	host_call(SYS_rt_tgsigqueueinfo, host_call(SYS_getpid), self->thread, signal, info);
 }
 
 static void interrupt_signalled(int signal, siginfo_t *info, void *ucontext)
@@ -118,9 +132,13 @@ static void interrupt_signalled(int signal, siginfo_t *info, void *ucontext)
 		give_back(signal, info, context);
 		return;
 	}
-	if (pc >= (u64)interrupt_gate_begin && pc < (u64)interrupt_gate_end)
+	if (pc >= (u64)interrupt_gate_begin && pc < (u64)interrupt_gate_end) {
 		PROGRAM_COUNTER(context) =
 			(__typeof__(PROGRAM_COUNTER(context)))((u64)interrupt_gate_cancel);
+	} else if (load_relaxed(&is_thread_in_call)) {
+		put_off(self, signal, info, context);
+		return;
+	}
 	store_release(&self->is_taken, 1);
 }
 
@@ -138,9 +156,12 @@ static int signal_owner(int signal)
 
 static void signal_choose(void)
 {
-	/* Not SA_RESTART: the call shall return. */
+	/*
+	 * SA_RESTART sends an interrupted call back to the gate's last instruction, from where
+	 * the handler turns it to the exit; a signal that was not ours leaves the call as it was.
+	 */
 	const struct kernel_sigaction action = {.handler = (u64)interrupt_signalled,
-						.flags = SA_SIGINFO};
+						.flags = SA_SIGINFO | SA_RESTART};
 
 	if (chosen_signal && signal_owner(chosen_signal) == 0)
 		return;
@@ -227,5 +248,10 @@ void interrupt_settle(struct interrupt *self)
 
 long interrupt_call(const struct interrupt *self, long nr, const long args[6])
 {
-	return interrupt_gate(&self->is_requested, nr, args);
+	long result;
+
+	store_relaxed(&is_thread_in_call, true);
+	result = interrupt_gate(&self->is_requested, nr, args);
+	store_relaxed(&is_thread_in_call, false);
+	return result;
 }

@@ -12,6 +12,8 @@
  *    calls interrupt_settle(), which returns when the signal that was sent has
  *    been handled.
  *
+ * The C library's own signals may nest with ours; see interrupt_signalled().
+ *
  * The signal is directed at one thread, and is taken by our handler only if it
  * carries that thread's own struct interrupt.
  *
@@ -35,8 +37,8 @@ struct interrupt {
 /* The thread itself, before each work: no request is pending from here on. */
 void interrupt_open(struct interrupt *self);
 
-/* Another thread, while the work runs. False: no signal could be sent, a call that has begun stays
- * in the kernel and only later ones return -EINTR. */
+/* Another thread, while the work runs. False: no signal could be sent; a call that has begun is not
+ * ended, later ones return -EINTR. */
 bool interrupt_send(struct interrupt *target);
 
 /* The thread itself, after each work, when no interrupt_send() can follow. */

@@ -34,6 +34,43 @@ static void fault_at_the_look(int signal, siginfo_t *info, void *context)
 	store_relaxed(&self->is_requested, 0);
 }
 
+static void fault_with_two_signals(int signal, siginfo_t *info, void *context)
+{
+	fault_at_the_look(signal, info, context);
+	host_call(SYS_tgkill, getpid(), gettid(), SIGUSR1);
+}
+
+static bool has_other_handler_run;
+
+static void other_signalled(int signal)
+{
+	(void)signal;
+	has_other_handler_run = true;
+}
+
+/* The lower number is delivered first, so that the interrupt finds the thread in its handler. */
+static void an_interrupt_on_top_of_another_handler_is_not_lost(void **state)
+{
+	const struct kernel_sigaction fault = {.handler = (u64)fault_with_two_signals,
+					       .flags = SA_SIGINFO,
+					       .mask = ~0ull};
+	const struct kernel_sigaction other = {.handler = (u64)other_signalled,
+					       .flags = SA_RESTART};
+	struct kernel_sigaction old;
+
+	(void)state;
+	interrupt_open(self);
+	assert_int_equal(sigaction_set(SIGUSR1, &other, NULL), 0);
+	assert_int_equal(sigaction_set(SIGSEGV, &fault, &old), 0);
+	host_call(SYS_mprotect, self, PAGE, PROT_NONE);
+	assert_int_equal(interrupt_call(self, SYS_getppid, no_arguments), -EINTR);
+	assert_int_equal(sigaction_raw(SIGSEGV, &old, NULL), 0);
+	assert_true(has_other_handler_run);
+	assert_true(is_sent);
+	interrupt_settle(self);
+	assert_int_equal(self->is_taken, 1);
+}
+
 static void an_interrupt_between_the_look_and_the_kernel_is_not_lost(void **state)
 {
 	const struct kernel_sigaction action = {.handler = (u64)fault_at_the_look,
@@ -117,6 +154,7 @@ static int teardown(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_interrupt_between_the_look_and_the_kernel_is_not_lost),
+	cmocka_unit_test(an_interrupt_on_top_of_another_handler_is_not_lost),
 	cmocka_unit_test(a_call_after_a_request_is_not_made),
 	cmocka_unit_test(settle_takes_a_signal_that_is_still_pending),
 	cmocka_unit_test(two_requests_send_one_signal),

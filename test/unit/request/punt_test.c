@@ -23,6 +23,7 @@ struct job {
 	u32 began; /* (a) */
 	u32 done;  /* (a) */
 	int ends[2];
+	u32 tid; /* (a) */
 	long result;
 	u64 mask;
 	struct job **order; /* where run() writes down who came next */
@@ -58,6 +59,7 @@ static void read_pipe(struct punt_work *work)
 	struct job *job = container_of(work, struct job, work);
 	char byte;
 
+	store_release(&job->tid, (u32)gettid());
 	store_release(&job->began, 1);
 	job->result = punt_call(SYS_read, job->ends[0], &byte, 1);
 }
@@ -390,6 +392,24 @@ static void workers_block_the_programs_signals_but_not_faults_and_the_c_librarys
 		assert_false(job.mask & SIGNAL_BIT(open[i]));
 }
 
+/* The C library asks every thread of the process, and waits for each to answer. */
+static void a_setuid_of_the_program_neither_hangs_nor_disturbs_a_worker(void **state)
+{
+	struct job job;
+
+	(void)state;
+	job_init(&job, read_pipe, 0);
+	assert_int_equal(pipe(job.ends), 0);
+	job_queue(&job, false);
+	unit_wait_until(load_acquire(&job.tid) && unit_thread_sleeps((int)job.tid));
+	assert_int_equal(setuid(getuid()), 0);
+	assert_int_equal(write(job.ends[1], "x", 1), 1);
+	job_wait(&job);
+	assert_int_equal(job.result, 1);
+	close(job.ends[0]);
+	close(job.ends[1]);
+}
+
 /* The realtime signal that the running worker has open: it is the pool's. */
 static int signal_of_pool(void)
 {
@@ -404,13 +424,31 @@ static int signal_of_pool(void)
 	return 0;
 }
 
-static void the_programs_own_signal_of_that_number_reaches_the_program(void **state)
+/* Sent to one thread or, with 0, to the process; taken by this thread, which blocks it. */
+static void send_and_receive(int number, int value, u32 tid)
 {
 	struct timespec long_enough = {.tv_sec = UNIT_SECONDS};
+	siginfo_t info = {.si_code = SI_QUEUE};
+	sigset_t set;
+
+	info.si_pid = getpid();
+	info.si_value.sival_int = value;
+	if (tid)
+		assert_int_equal(syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, number, &info), 0);
+	else
+		assert_int_equal(syscall(SYS_rt_sigqueueinfo, getpid(), number, &info), 0);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	memset(&info, 0, sizeof(info));
+	assert_int_equal(sigtimedwait(&set, &info, &long_enough), number);
+	assert_int_equal(info.si_value.sival_int, value);
+	assert_int_equal(info.si_pid, getpid());
+}
+
+static void the_programs_own_signal_of_that_number_reaches_the_program(void **state)
+{
 	int number = signal_of_pool();
-	union sigval value = {.sival_int = 77};
 	sigset_t set, old;
-	siginfo_t info;
 	struct job job;
 
 	(void)state;
@@ -419,18 +457,17 @@ static void the_programs_own_signal_of_that_number_reaches_the_program(void **st
 	job_init(&job, read_pipe, 0);
 	assert_int_equal(pipe(job.ends), 0);
 	job_queue(&job, false);
-	unit_wait_until(load_acquire(&job.began));
+	unit_wait_until(load_acquire(&job.tid) && unit_thread_sleeps((int)job.tid));
 	sigemptyset(&set);
 	sigaddset(&set, number);
 	pthread_sigmask(SIG_BLOCK, &set, &old);
-	assert_int_equal(sigqueue(getpid(), number, value), 0);
-	assert_int_equal(sigtimedwait(&set, &info, &long_enough), number);
-	assert_int_equal(info.si_value.sival_int, 77);
-	assert_int_equal(info.si_pid, getpid());
+	send_and_receive(number, 77, job.tid);
+	send_and_receive(number, 78, 0);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 
 	assert_int_equal(write(job.ends[1], "x", 1), 1);
 	job_wait(&job);
+	assert_int_equal(job.result, 1); /* the worker's call went on */
 	close(job.ends[0]);
 	close(job.ends[1]);
 	/* And the pool can interrupt as before. */
@@ -612,6 +649,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_interrupt_still_pending_at_the_end_is_taken_before_the_next_work),
 	cmocka_unit_test(a_call_outside_the_pool_is_an_ordinary_call),
 	cmocka_unit_test(workers_block_the_programs_signals_but_not_faults_and_the_c_librarys),
+	cmocka_unit_test(a_setuid_of_the_program_neither_hangs_nor_disturbs_a_worker),
 	cmocka_unit_test(the_programs_own_signal_of_that_number_reaches_the_program),
 	cmocka_unit_test(the_default_action_of_that_number_stays_what_it_was),
 	cmocka_unit_test(a_number_that_the_program_takes_later_is_left_to_it),

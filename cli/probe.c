@@ -280,13 +280,30 @@ static int (*const trials[])(void) = {
 _Static_assert(sizeof(parts) / sizeof(parts[0]) == sizeof(trials) / sizeof(trials[0]),
 	       "one trial a part");
 
+/* Whether a file can be made in `folder`; it is the scratch folder then. */
+static bool scratch_choose(const char *folder)
+{
+	int fd;
+
+	if (folder == NULL || *folder == '\0')
+		return false;
+	scratch_folder = folder;
+	fd = scratch_open(O_RDONLY);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 const struct probe_part *probe_parts(size_t *count, char *folder, size_t size)
 {
-	const char *temporary = getenv("TMPDIR");
+	/* First of all where the program's files are likely to be. */
+	if (!getcwd(folder, size) || !scratch_choose(folder)) {
+		const char *temporary = getenv("TMPDIR");
 
-	/* Where the program's files are likely to be, if we may write there. */
-	if (!getcwd(folder, size) || access(folder, W_OK))
-		snprintf(folder, size, "%s", temporary && *temporary ? temporary : "/tmp");
+		if (!scratch_choose(temporary))
+			temporary = "/tmp";
+		snprintf(folder, size, "%s", temporary);
+	}
 	scratch_folder = folder;
 	*count = sizeof(parts) / sizeof(parts[0]);
 	for (size_t i = 0; i < *count; i++)

@@ -301,7 +301,7 @@ static void sqpoll(void)
 		while (io_uring_sq_space_left(&ring) == 0)
 			io_uring_sqring_wait(&ring);
 		queue_nop(100 + (unsigned long)i);
-		if (io_uring_submit(&ring) < 1)
+		if (io_uring_submit(&ring) < 0)
 			say("submit failed at", i);
 		if (io_uring_wait_cqe(&ring, &cqe))
 			say("wait failed at", i);

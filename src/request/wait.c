@@ -216,6 +216,9 @@ void wait_look_events(struct ring *ring)
 				   NULL, 8);
 
 		handle_events(ring, events, n);
+		/* The edge of a kick may have come to us in place of the sleeper that it was meant for. */
+		if (unlikely(ring->kicks > 0))
+			wait_wake(ring);
 	}
 	wait_look(ring);
 }
@@ -254,6 +257,8 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 	wait_watch_aio(ring);
 	wait_wants_wake(ring, true);
 	ring->sleepers++;
+	if (unlikely(ring->kicks > 0))
+		ring->kicks++; /* this sleeper may get an edge that was meant for another: it passes it on */
 	/* What was pushed before the announcement did not wake us: look before sleeping. */
 	if (mpsc_is_empty(&ring->task_work) && wake_at > now) {
 		int epoll_fd = ring->events.epoll_fd;

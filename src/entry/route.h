@@ -47,7 +47,7 @@ static inline bool route_is_user(u32 fd, bool is_index)
 
 	if (likely(route == ROUTE_USER))
 		return true;
-	return route == ROUTE_MIXED && (is_index || descriptor_is_ring((int)fd));
+	return route == ROUTE_MIXED && (is_index || descriptor_may_be_ring((int)fd));
 }
 
 /* The three calls, from the program: value or -errno. */

@@ -48,7 +48,7 @@ struct ring *descriptor_ring(int fd)
 	return slot ? load_acquire(&slot->ring) : NULL; /* pairs with descriptor_name() */
 }
 
-bool descriptor_is_ring(int fd)
+bool descriptor_may_be_ring(int fd)
 {
 	return descriptor_ring(fd) != NULL;
 }
@@ -92,6 +92,34 @@ static void name_put(struct ring *ring)
 	rs_assert(ring->names > 0);
 	if (--ring->names == 0 && ring->life == RING_ALIVE)
 		ring_end(ring);
+}
+
+/* Whether number fd is still open, and still this ring. */
+static bool is_still_ring(int fd, const struct ring *ring)
+{
+	struct stat status;
+
+	return host_call(SYS_newfstatat, fd, "", &status, AT_EMPTY_PATH) == 0 &&
+	       status.st_ino == ring->inode;
+}
+
+bool descriptor_is_ring(int fd)
+{
+	struct ring *ring = descriptor_ring(fd);
+
+	if (likely(ring == NULL))
+		return false;
+	if (is_other_process() || is_still_ring(fd, ring))
+		return true;
+	if (lock_is_mine(&ring->lock))
+		return false;
+	lock_acquire(&ring->lock);
+	if (descriptor_ring(fd) == ring && ring->life == RING_ALIVE) {
+		descriptor_unname(ring, fd);
+		name_put(ring);
+	}
+	lock_release(&ring->lock);
+	return false;
 }
 
 int descriptor_register_ring(struct ring *ring, u32 start, u32 end)
@@ -282,12 +310,8 @@ void descriptor_poll_refresh(void)
 /* Whether the ring's number still is the ring. */
 static bool is_still_open(const struct ring *ring)
 {
-	struct stat status;
-
-	if (ring->fd < 0)
-		return true; /* named otherwise: by a duplicate, or registered */
-	return host_call(SYS_newfstatat, ring->fd, "", &status, AT_EMPTY_PATH) == 0 &&
-	       status.st_ino == ring->inode;
+	/* Without one it is named otherwise: by a duplicate, or registered. */
+	return ring->fd < 0 || is_still_ring(ring->fd, ring);
 }
 
 /* True if the ring was closed behind our back, and is gone now. */

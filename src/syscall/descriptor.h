@@ -13,7 +13,11 @@
 
 #include "base/types.h"
 
-/* Whether fd is a ring of this process. One load. */
+/* Whether fd was a ring of this process when we last heard of it. One load. */
+bool descriptor_may_be_ring(int fd);
+
+/* Whether fd is a ring of this process. One load if it never was; else the kernel is asked, and a ring that was
+ * closed behind our back ends. No ring lock held but perhaps that ring's own. */
 bool descriptor_is_ring(int fd);
 
 /* Whether anything of ours depends on fd (a ring, a request in flight, a fixed file, what we know of it). */

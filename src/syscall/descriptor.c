@@ -111,14 +111,14 @@ bool descriptor_is_ring(int fd)
 		return false;
 	if (is_other_process() || is_still_ring(fd, ring))
 		return true;
-	if (lock_is_mine(&ring->lock))
+	if (ring_is_mine(ring))
 		return false;
-	lock_acquire(&ring->lock);
+	ring_lock(ring);
 	if (descriptor_ring(fd) == ring && ring->life == RING_ALIVE) {
 		descriptor_unname(ring, fd);
 		name_put(ring);
 	}
-	lock_release(&ring->lock);
+	ring_unlock(ring);
 	return false;
 }
 

@@ -126,11 +126,11 @@ static u32 wanted(const struct poll_target *target)
 	return events;
 }
 
-/* Arms the target for what its waiters want. 0 or -errno. */
-static int target_arm(struct ring *ring, struct poll_target *target)
+/* Arms the target for `events`. 0 or -errno. */
+static int target_arm(struct ring *ring, struct poll_target *target, u32 events)
 {
 	struct epoll_event event = {
-		.events = wanted(target) | EPOLLONESHOT,
+		.events = events | EPOLLONESHOT,
 		.data.ptr = target,
 	};
 	int epoll_fd = ring->events.epoll_fd;
@@ -139,8 +139,19 @@ static int target_arm(struct ring *ring, struct poll_target *target)
 	err = host_call(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_MOD, target->fd, &event);
 	if (err == -ENOENT)
 		err = host_call(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_ADD, target->fd, &event);
-	target->armed = err ? 0 : event.events;
+	target->armed = err ? 0 : events;
 	return (int)err;
+}
+
+/*
+ * One more waiter, that wants `events`. If others wait for as much already there is
+ * nothing to do: an event since then is on its way, and will find this one too.
+ */
+static int target_join(struct ring *ring, struct poll_target *target, u32 events)
+{
+	if (!list_is_empty(&target->waiters) && (target->armed & events) == events)
+		return 0;
+	return target_arm(ring, target, target->armed | events);
 }
 
 static void start_waiting(struct request *req, struct poll_target *target)
@@ -168,13 +179,11 @@ int poll_arm(struct request *req, u32 events)
 	target = target_of(ring, fd);
 	if (target == NULL)
 		return -ENOMEM;
+	err = target_join(ring, target, events);
+	if (err)
+		return err;
 	req->poll.events = events;
 	list_add_tail(&target->waiters, &req->poll.node);
-	err = target_arm(ring, target);
-	if (err) {
-		list_del(&req->poll.node);
-		return err;
-	}
 	start_waiting(req, target);
 	return 0;
 }
@@ -247,7 +256,7 @@ void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 		ring_ready_add(ring, req);
 	}
 	/* The others wait on. If the file went away meanwhile they are issued again, and see it. */
-	if (list_is_empty(&target->waiters) || target_arm(ring, target) == 0)
+	if (list_is_empty(&target->waiters) || target_arm(ring, target, wanted(target)) == 0)
 		return;
 	list_for_each_entry_safe(wait, tmp, &target->waiters, node) {
 		list_del(&wait->node);
@@ -315,7 +324,7 @@ void poll_file_moved(struct ring *ring, int old_fd, struct file *file)
 			request_end(container_of(wait, struct request, poll), -EBADF);
 		}
 	}
-	if (target != NULL && target_arm(ring, target))
+	if (target != NULL && target_arm(ring, target, wanted(target)))
 		poll_event(ring, target, EPOLLERR);
 }
 

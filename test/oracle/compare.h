@@ -24,7 +24,7 @@ struct known {
 struct comparison {
 	int differences; /* lines that differ and nothing explains */
 	int explained;
-	int rank; /* of the signature: the more, the more it says */
+	int rank;            /* of the signature: the more, the more it says */
 	char signature[256]; /* of the first most telling one: the same for the same kind */
 };
 

@@ -481,9 +481,9 @@ static void register_tables(struct run *run)
 	for (int i = 0; i < PROGRAM_BUFFERS; i++) {
 		const unsigned int slot = run->program->buffer_slots[i];
 
+		memset(memory->fixed[i], FIXED_PATTERN + i, FIXED_BUFFER_SIZE);
 		if (slot >= PROGRAM_BUFFERS)
 			continue;
-		memset(memory->fixed[slot], FIXED_PATTERN + (int)slot, FIXED_BUFFER_SIZE);
 		iovs[i].iov_base = memory->fixed[slot];
 		iovs[i].iov_len = FIXED_BUFFER_SIZE;
 	}

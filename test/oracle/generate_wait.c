@@ -384,7 +384,8 @@ static bool poll_draw(struct generator *g)
 	}
 	multi = !c->tcp && !c->ended && draw_percent(g, 40);
 	op_set_file(g, op, c->reader);
-	op->sqe.poll32_events = POLLIN | (draw_percent(g, 20) ? POLLPRI : 0);
+	/* A socket wakes with more bits than are true, and the kernel passes on those asked for. */
+	op->sqe.poll32_events = POLLIN | (!is_socket(c) && draw_percent(g, 20) ? POLLPRI : 0);
 	op->sqe.len = multi ? IORING_POLL_ADD_MULTI : 0;
 	if (!multi && is_readable(c))
 		return true;
@@ -591,7 +592,7 @@ static bool remove_draw(struct generator *g)
 			op->sqe.len = IORING_POLL_UPDATE_EVENTS;
 			if (w->kind == WAITING_POLL_MULTI)
 				op->sqe.len |= IORING_POLL_ADD_MULTI;
-			op->sqe.poll32_events = POLLIN | POLLPRI;
+			op->sqe.poll32_events = POLLIN | POLLHUP;
 			touch(g, w);
 			/* A multishot poll looks again when it is armed again. */
 			if (w->kind == WAITING_POLL_MULTI && is_readable(&g->channels[w->channel]))

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "host/kernel.h"
@@ -92,6 +93,26 @@ static int memory_file(void)
 	return (int)fd;
 }
 
+/*
+ * Sizes the sparse file. A process that limits the size of its files
+ * (RLIMIT_FSIZE) would be sent SIGXFSZ for it, though it writes no file: the soft
+ * limit is raised for the moment, as far as the hard one allows.
+ */
+static int memory_set_size(int fd, u64 size)
+{
+	struct rlimit limit, raised;
+	int err;
+
+	if (host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) < 0 || limit.rlim_cur >= size)
+		return (int)host_call(SYS_ftruncate, fd, size);
+	raised = (struct rlimit){.rlim_cur = size, .rlim_max = limit.rlim_max};
+	if (limit.rlim_max < size || host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, &raised, NULL) < 0)
+		return -ENOMEM;
+	err = (int)host_call(SYS_ftruncate, fd, size);
+	host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, &limit, NULL);
+	return err;
+}
+
 int ring_memory_create(struct ring_memory *memory)
 {
 	bool has_array = memory->header_size >
@@ -101,7 +122,7 @@ int ring_memory_create(struct ring_memory *memory)
 
 	if (fd < 0)
 		return fd;
-	err = (int)host_call(SYS_ftruncate, fd, IORING_OFF_SQES + memory->sqes_size);
+	err = memory_set_size(fd, IORING_OFF_SQES + memory->sqes_size);
 	if (err)
 		goto fail;
 	/* Not sealable when it is no memfd; then only the program can hurt itself. */

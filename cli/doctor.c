@@ -28,9 +28,9 @@ struct diagnosis {
 	struct probe_kernel kernel;
 	const struct probe_part *parts;
 	size_t part_count;
-	char folder[PATH_MAX];	/* of the scratch file */
+	char folder[PATH_MAX];  /* of the scratch file */
 	char library[PATH_MAX]; /* "": not found */
-	const char *program;	/* as given, or NULL */
+	const char *program;    /* as given, or NULL */
 	char program_path[PATH_MAX];
 	struct cover cover;
 	const char *refusal; /* why the program cannot be covered, or NULL */
@@ -127,10 +127,10 @@ static void print_program(const struct diagnosis *d)
 		print_list(ways, count);
 		putchar('\n');
 	} else {
-		puts("no io_uring call in the file itself; those of the libraries it loads are caught");
+		puts("no io_uring call in the file itself; its libraries' are caught");
 	}
 	if (d->cover.has_inline && !part_works(d, "trap"))
-		puts("  but its inline-assembly calls are not caught, for the trap does not work here");
+		puts("  but calls from inline assembly are not caught: no trap here");
 }
 
 static void print_text(const struct diagnosis *d)

@@ -47,7 +47,7 @@ static const char help[] =
 	"\n"
 	"  --engine=user     ringside answers every ring (default)\n"
 	"  --engine=auto     the kernel's io_uring where it is allowed, ringside where not\n"
-	"  --trap=auto       calls from inline assembly are caught if the kernel lets us (default)\n"
+	"  --trap=auto       catch calls from inline assembly if the kernel lets us (default)\n"
 	"  --trap=on|off     ... with a warning if not; never\n"
 	"  --stats FILE      write counters and latencies as JSON when the program ends\n"
 	"  --verbose         say on stderr what ringside decides\n"
@@ -62,7 +62,7 @@ static const char help[] =
 struct run {
 	struct options options;
 	const char *stats_path; /* NULL: none */
-	bool is_done;		/* --help, --version: nothing to run */
+	bool is_done;           /* --help, --version: nothing to run */
 };
 
 static int set_option(struct options *o, const char *name, const char *value)
@@ -81,15 +81,20 @@ static int set_option(struct options *o, const char *name, const char *value)
 static int parse_arguments(int argc, char **argv, struct run *run)
 {
 	static const struct option names[] = {
-		{"engine", required_argument, NULL, 'e'}, {"trap", required_argument, NULL, 't'},
-		{"stats", required_argument, NULL, 's'},  {"verbose", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},	  {"version", no_argument, NULL, 'V'},
+		{"engine", required_argument, NULL, 'e'},
+		{"trap", required_argument, NULL, 't'},
+		{"stats", required_argument, NULL, 's'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
 	};
 	int option, err = CLI_OK;
 
 	opterr = 0;
-	/* "+": what follows the program's name is the program's; ":": tell a missing value apart. */
+	/*
+	 * "+": what follows the program's name is the program's; ":": tell a missing value apart.
+	 */
 	while (!err && !run->is_done &&
 	       (option = getopt_long(argc, argv, "+:", names, NULL)) != -1) {
 		switch (option) {
@@ -116,8 +121,9 @@ static int parse_arguments(int argc, char **argv, struct run *run)
 		case ':':
 			return cli_usage("run: option '%s' wants a value", argv[optind - 1]);
 		default:
-			return cli_usage("run: unknown option '%s'; 'ringside run --help' lists them",
-					 argv[optind - 1]);
+			return cli_usage(
+				"run: unknown option '%s'; 'ringside run --help' lists them",
+				argv[optind - 1]);
 		}
 	}
 	if (!err && !run->is_done && optind >= argc)
@@ -197,8 +203,8 @@ static int set_options_variable(const struct options *o)
 
 	if (o->stats_fd >= 0)
 		snprintf(stats, sizeof(stats), ",stats_fd=%d", o->stats_fd);
-	snprintf(value, sizeof(value), "engine=%s,trap=%s%s%s", engines[o->engine],
-		 traps[o->trap], o->verbose ? ",verbose" : "", stats);
+	snprintf(value, sizeof(value), "engine=%s,trap=%s%s%s", engines[o->engine], traps[o->trap],
+		 o->verbose ? ",verbose" : "", stats);
 	return setenv(OPTIONS_VARIABLE, value, 1) ? RUN_FAILED : CLI_OK;
 }
 

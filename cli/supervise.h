@@ -5,7 +5,7 @@
 #define CLI_SUPERVISE_H
 
 struct supervised {
-	int status;	/* as of waitpid() */
+	int status;     /* as of waitpid() */
 	int exec_error; /* errno, if the program could not be executed */
 };
 

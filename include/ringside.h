@@ -23,7 +23,10 @@ extern "C" {
 /* rs_attach(): ringside answers, whether the kernel has io_uring or not. */
 #define RS_ATTACH_ALWAYS 1u
 
-/* rs_attach(): ringside answers only if the kernel refuses io_uring to this process (EPERM, ENOSYS). */
+/*
+ * rs_attach(): ringside answers only if the kernel refuses io_uring to this process (EPERM,
+ * ENOSYS).
+ */
 #define RS_ATTACH_IF_REFUSED 2u
 
 /*
@@ -43,8 +46,8 @@ extern "C" {
  * Returns
  *	0		ringside answers
  *	1		RS_ATTACH_IF_REFUSED, and the kernel's own io_uring answers
- *	-EINVAL		flags is neither of the two; or a wrong option in RINGSIDE, which one line on
- *			stderr names
+ *	-EINVAL		flags is neither of the two; or a wrong option in RINGSIDE, which one
+ *			line on stderr names
  *	-ENOMEM		no memory; rings are the kernel's as before
  *
  * Where a part is refused (seccomp, memfd_create, Linux AIO) ringside attaches

@@ -19,7 +19,9 @@
 
 static struct lock attach_lock = LOCK_INIT;
 
-/* Under attach_lock. Whether the route was decided before; if not, the options are read and stand. */
+/*
+ * Under attach_lock. Whether the route was decided before; if not, the options are read and stand.
+ */
 static int attach_decide(u32 flags)
 {
 	enum options_engine before = options.engine;

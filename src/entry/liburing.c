@@ -51,14 +51,18 @@ static inline u32 sq_flush(struct io_uring *ring)
 	return tail - load_relaxed(sq->khead);
 }
 
-/* Whether somebody must be told of `count` published SQEs; for an SQPOLL ring adds the flag to wake it. */
+/*
+ * Whether somebody must be told of `count` published SQEs; for an SQPOLL ring adds the flag to wake
+ * it.
+ */
 static inline bool sq_needs_enter(const struct io_uring *ring, u32 count, u32 *flags)
 {
 	if (count == 0)
 		return false;
 	if (likely(!(ring->flags & IORING_SETUP_SQPOLL)))
 		return true;
-	barrier_full(); /* the tail is visible before the flag is looked at; the thread does the reverse */
+	/* The tail is visible before the flag is looked at; the thread does the reverse. */
+	barrier_full();
 	if (!(load_relaxed(ring->sq.kflags) & IORING_SQ_NEED_WAKEUP))
 		return false;
 	*flags |= IORING_ENTER_SQ_WAKEUP;
@@ -119,9 +123,8 @@ static inline struct io_uring_cqe *cq_at(const struct io_uring *ring, u32 positi
 	u32 shift = ring->flags & IORING_SETUP_CQE32 ? 1 : 0;
 
 	/* In bytes: a CQE is a structure with a flexible tail. */
-	return (void *)((char *)ring->cq.cqes +
-			((size_t)(position & ring->cq.ring_mask) << shift) *
-				sizeof(struct io_uring_cqe));
+	return (void *)((char *)ring->cq.cqes + ((size_t)(position & ring->cq.ring_mask) << shift) *
+							sizeof(struct io_uring_cqe));
 }
 
 /* Slots that a CQE takes: two for a large one in a CQ of mixed sizes. */
@@ -136,7 +139,10 @@ static inline bool cqe_is_filler(const struct io_uring *ring, const struct io_ur
 	return ring->flags & IORING_SETUP_CQE_MIXED && cqe->flags & IORING_CQE_F_SKIP;
 }
 
-/* A CQE that is not for the program: a filler, or the end of our own timeout (then *timeout_result). */
+/*
+ * A CQE that is not for the program: a filler, or the end of our own timeout (then
+ * *timeout_result).
+ */
 static bool cqe_is_ours(const struct io_uring *ring, const struct io_uring_cqe *cqe,
 			int *timeout_result)
 {
@@ -154,7 +160,8 @@ static inline struct io_uring_cqe *cq_peek(struct io_uring *ring, u32 *available
 					   int *timeout_result)
 {
 	for (;;) {
-		u32 tail = load_acquire(ring->cq.ktail); /* pairs with the release where CQEs are posted */
+		u32 tail = load_acquire(
+			ring->cq.ktail); /* pairs with the release where CQEs are posted */
 		u32 head = *ring->cq.khead;
 		struct io_uring_cqe *cqe;
 
@@ -172,9 +179,9 @@ static inline struct io_uring_cqe *cq_peek(struct io_uring *ring, u32 *available
 
 /* What to wait for, and how. */
 struct wait {
-	u32 submit;	  /* SQEs published and not taken */
-	u32 wait_nr;	  /* CQEs that must be there; 0: only look */
-	u32 flags;	  /* of the enter */
+	u32 submit;       /* SQEs published and not taken */
+	u32 wait_nr;      /* CQEs that must be there; 0: only look */
+	u32 flags;        /* of the enter */
 	bool has_timeout; /* the enter may end without wait_nr CQEs: do not wait twice */
 	const void *arg;
 	size_t arg_size;
@@ -214,7 +221,10 @@ static int cq_wait(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, const s
 		if (ret < 0)
 			return ret;
 		has_entered = true;
-		/* An enter that took SQEs may have left its wait early (a signal) and cannot say so. */
+		/*
+		 * An enter that took SQEs may have left its wait early (a signal) and cannot say
+		 * so.
+		 */
 		has_waited = wait->wait_nr && (ret == 0 || wait->has_timeout);
 		submitted += ret;
 		to_submit = ret ? to_submit - min_of((u32)ret, to_submit) : 0;
@@ -318,7 +328,10 @@ LIBURING(int, io_uring_submit_and_wait_min_timeout, struct io_uring *ring,
 	return wait_timeout(ring, cqe_ptr, wait_nr, timeout, min_wait_usec, sigmask, true);
 }
 
-/* Like io_uring_submit_and_wait_timeout(), the argument being number `index` of a registered region. */
+/*
+ * Like io_uring_submit_and_wait_timeout(), the argument being number `index` of a registered
+ * region.
+ */
 LIBURING(int, io_uring_submit_and_wait_reg, struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
 	 unsigned wait_nr, int index)
 {

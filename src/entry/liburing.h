@@ -40,7 +40,7 @@ struct io_uring_sq {
 	size_t ring_sz;
 	void *ring_ptr;
 	u32 ring_mask, ring_entries; /* since 2.3 */
-	u32 sqes_sz;		     /* since 2.5 */
+	u32 sqes_sz;                 /* since 2.5 */
 	u32 pad;
 };
 
@@ -78,11 +78,11 @@ _Static_assert(offsetof(struct io_uring, features) == 200, "ring features");
 _Static_assert(offsetof(struct io_uring, int_flags) == 208, "ring int_flags");
 
 /* int_flags */
-#define RING_REGISTERED	       1U    /* enter_ring_fd is an index of this thread's registered rings */
-#define RING_REGISTERS_BY_INDEX 2U   /* ... and io_uring_register() takes it too */
-#define RING_MEMORY_IS_PROGRAMS 4U   /* io_uring_queue_init_mem() */
-#define RING_NO_IOWAIT	       8U
-#define RING_IS_USER	       0x80U /* made by ringside: no question to ask on the hot path */
+#define RING_REGISTERED         1U /* enter_ring_fd is an index of this thread's registered rings */
+#define RING_REGISTERS_BY_INDEX 2U /* ... and io_uring_register() takes it too */
+#define RING_MEMORY_IS_PROGRAMS 4U /* io_uring_queue_init_mem() */
+#define RING_NO_IOWAIT          8U
+#define RING_IS_USER            0x80U /* made by ringside: no question to ask on the hot path */
 
 /* A CQE of this user_data ends a wait's timeout where the kernel has no EXT_ARG. */
 #define RING_TIMEOUT_USER_DATA (~0ull)

@@ -114,7 +114,9 @@ LIBURING(int, io_uring_clone_buffers, struct io_uring *to, struct io_uring *from
 
 /* Files */
 
-/* The kernel wants the table within RLIMIT_NOFILE; liburing raises the soft limit for the program. */
+/*
+ * The kernel wants the table within RLIMIT_NOFILE; liburing raises the soft limit for the program.
+ */
 static int file_limit_raise(u32 nr)
 {
 	struct rlimit limit;

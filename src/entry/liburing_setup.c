@@ -7,7 +7,7 @@
  *
  * Entry:      io_uring_queue_init() and its kin, io_uring_queue_exit(), the probe
  * Locks:      none; malloc() is called where liburing calls it, on the program's behalf
- * Not here:   the memory that the descriptor stands for (ring/), registrations (liburing_register.c)
+ * Not here:   the memory behind the descriptor (ring/), registrations (liburing_register.c)
  */
 #define _GNU_SOURCE
 #include "entry/liburing.h"
@@ -25,8 +25,8 @@
 
 /* Of the rings' shared memory: what lies before the CQEs. */
 #define RING_HEADER_SIZE 64
-#define PAGE_SIZE	 4096
-#define HUGE_PAGE_SIZE	 (2ul << 20)
+#define PAGE_SIZE        4096
+#define HUGE_PAGE_SIZE   (2ul << 20)
 
 #define SQ_ENTRIES_MAX 32768u
 #define CQ_ENTRIES_MAX (2 * SQ_ENTRIES_MAX)
@@ -158,7 +158,9 @@ static void rings_unmap(struct io_uring *ring)
 	ring_unmap(sq->ring_ptr, sq->ring_sz);
 }
 
-/* The program's close() would end the ring; it is not called, for liburing does not call it either. */
+/*
+ * The program's close() would end the ring; it is not called, for liburing does not call it either.
+ */
 static void ring_close(int fd)
 {
 	descriptor_closing(fd);
@@ -187,7 +189,9 @@ static u32 power_of_two(u32 n)
 	return n <= 1 ? 1 : 1u << (32 - __builtin_clz(n - 1));
 }
 
-/* The sizes that the kernel will arrive at from these arguments; -EINVAL where it will refuse them. */
+/*
+ * The sizes that the kernel will arrive at from these arguments; -EINVAL where it will refuse them.
+ */
 static int layout_of(u32 entries, const struct io_uring_params *p, struct layout *layout)
 {
 	bool is_clamped = p->flags & IORING_SETUP_CLAMP;
@@ -230,7 +234,9 @@ static void *program_memory(size_t *size)
 	return (void *)host_call(SYS_mmap, NULL, *size, prot, flags, -1, 0);
 }
 
-/* Makes a ring whose memory is at `memory`: the rings first in a page of their own, then the SQEs. */
+/*
+ * Makes a ring whose memory is at `memory`: the rings first in a page of their own, then the SQEs.
+ */
 static int init_in_memory(u32 entries, struct io_uring *ring, struct io_uring_params *p,
 			  char *memory, const struct layout *layout)
 {
@@ -289,7 +295,12 @@ LIBURING(int, io_uring_queue_init_mem, unsigned entries, struct io_uring *ring,
 	return err ? err : (int)(layout.rings_size + layout.sqes_size);
 }
 
-static int init_any(u32 entries, struct io_uring *ring, struct io_uring_params *p)
+/*
+ * With the index array, though it says nothing (L4): programs built for a
+ * liburing older than 2.6 fill it.
+ */
+LIBURING(int, io_uring_queue_init_params, unsigned entries, struct io_uring *ring,
+	 struct io_uring_params *p)
 {
 	int fd, err;
 
@@ -304,13 +315,6 @@ static int init_any(u32 entries, struct io_uring *ring, struct io_uring_params *
 	if (err)
 		ring_close(fd);
 	return err;
-}
-
-/* With the index array, though it says nothing (L4): programs built for a liburing older than 2.6 fill it. */
-LIBURING(int, io_uring_queue_init_params, unsigned entries, struct io_uring *ring,
-	 struct io_uring_params *p)
-{
-	return init_any(entries, ring, p);
 }
 
 LIBURING(int, io_uring_queue_init, unsigned entries, struct io_uring *ring, unsigned flags)
@@ -364,11 +368,17 @@ LIBURING(int, io_uring_resize_rings, struct io_uring *ring, struct io_uring_para
 	err = liburing_register(ring, IORING_REGISTER_RESIZE_RINGS, &mapped, 1);
 	if (err < 0)
 		return err;
-	/* The rest of *p is not the program's concern, and would be in its way at the next resize. */
+	/*
+	 * The rest of *p is not the program's concern, and would be in its way at the next resize.
+	 */
 	p->sq_entries = mapped.sq_entries;
 	p->cq_entries = mapped.cq_entries;
 	mapped.flags = ring->flags;
 	mapped.features = ring->features;
+	/* The kernel names the index array's place at setup only. It lies behind the CQEs. */
+	if (!(ring->flags & IORING_SETUP_NO_SQARRAY) && mapped.sq_off.array == 0)
+		mapped.sq_off.array = (u32)round_up(
+			mapped.cq_off.cqes + mapped.cq_entries * cqe_size(ring->flags), CACHE_LINE);
 	err = rings_map(ring->ring_fd, &mapped, &resized);
 	if (err)
 		return err;

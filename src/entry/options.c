@@ -99,10 +99,8 @@ static const struct option_name {
 	const char *values; /* for the reader of an error; NULL: takes none */
 	int (*set)(struct options *o, struct value value);
 } option_names[] = {
-	{"engine", "user or auto", set_engine},
-	{"trap", "auto, on or off", set_trap},
-	{"stats", "a file name", set_stats},
-	{"stats_fd", "a descriptor", set_stats_fd},
+	{"engine", "user or auto", set_engine}, {"trap", "auto, on or off", set_trap},
+	{"stats", "a file name", set_stats},    {"stats_fd", "a descriptor", set_stats_fd},
 	{"verbose", NULL, set_verbose},
 };
 
@@ -135,8 +133,8 @@ static int option_set(struct options *o, const char *text, size_t len, char *err
 	if (equals)
 		value = (struct value){equals + 1, len - name.len - 1};
 	if (option->values && (!equals || option->set(o, value))) {
-		snprintf(error, OPTIONS_ERROR_SIZE, "option '%s' wants %s, not '%.*s'", option->name,
-			 option->values, (int)min_of(value.len, (size_t)60),
+		snprintf(error, OPTIONS_ERROR_SIZE, "option '%s' wants %s, not '%.*s'",
+			 option->name, option->values, (int)min_of(value.len, (size_t)60),
 			 value.text ? value.text : "");
 		return -EINVAL;
 	}

@@ -41,7 +41,7 @@ struct options {
 	enum options_engine engine;
 	enum options_trap trap;
 	bool verbose;
-	int stats_fd;			   /* -1: none */
+	int stats_fd;                      /* -1: none */
 	char stats_file[OPTIONS_PATH_MAX]; /* "": none */
 };
 
@@ -57,8 +57,10 @@ extern struct options options;
  */
 int options_parse(struct options *options, const char *text, char *error);
 
-/* Adds those of the environment to the library's options: 0, or -EINVAL, nothing changed and the reason
- * in `error`. */
+/*
+ * Adds those of the environment to the library's options: 0, or -EINVAL,
+ * nothing changed and the reason in `error`.
+ */
 int options_from_environment(char *error);
 
 /* stats_file with each %p replaced by the process id: 0, or -ENAMETOOLONG. */

@@ -4,12 +4,13 @@
  * Every way in (liburing.c, libc.c, trap.c) asks here and nowhere else, so that
  * a ring made by one way can be used by any other.
  *
- *	ROUTE_UNDECIDED --(route_set: preloaded or attached)--> ROUTE_USER | ROUTE_KERNEL | ROUTE_MIXED
+ *	ROUTE_UNDECIDED --(preloaded or attached)--> ROUTE_USER | ROUTE_KERNEL | ROUTE_MIXED
  *
  * ROUTE_USER    every call is ringside's: engine=user, or engine=auto where the kernel refuses
  * ROUTE_KERNEL  every call is the kernel's: engine=auto where it is allowed, or nobody attached us
- * ROUTE_MIXED   new rings are ringside's, and what is not a ring of ours is the kernel's: rs_attach() in a
- *               process that may have made rings before. A registered ring index is taken for ours.
+ * ROUTE_MIXED   new rings are ringside's, and what is not a ring of ours is the kernel's:
+ *               rs_attach() in a process that may have made rings before. A registered ring
+ *               index is taken for ours.
  *
  * Not here: the decision (init.c).
  */

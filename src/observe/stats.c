@@ -38,20 +38,20 @@
 #define STATS_MAGIC   0x7374617473737231ull /* "1rsstats" in memory */
 #define STATS_VERSION 1
 
-#define STATS_BLOCKS	     512 /* in a shared region */
+#define STATS_BLOCKS         512 /* in a shared region */
 #define STATS_BLOCKS_PRIVATE 32
 
 /* Nobody who has the descriptor can cut the file short under another's mapping. */
 #define REGION_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 
 struct region_header {
-	u64 magic;	   /* (c) */
-	u32 version;	   /* (c) */
-	u32 blocks;	   /* (c) */
-	u64 block_size;	   /* (c) */
+	u64 magic;          /* (c) */
+	u32 version;        /* (c) */
+	u32 blocks;         /* (c) */
+	u64 block_size;     /* (c) */
 	u64 ticks_at_start; /* (c) both clocks when the region was made */
-	u64 ns_at_start;   /* (c) */
-	u32 high_water;	   /* (a) blocks from here on were never claimed */
+	u64 ns_at_start;    /* (c) */
+	u32 high_water;     /* (a) blocks from here on were never claimed */
 	u32 unused;
 	u32 owners[STATS_BLOCKS]; /* (a) process id, 0 when free */
 };
@@ -67,10 +67,10 @@ static struct {
 	struct stats_block block;
 } spare = {.block = {.is_shared = 1}};
 
-static struct region_header *region;	   /* (c) NULL before stats_init() */
+static struct region_header *region;                     /* (c) NULL before stats_init() */
 static struct stats_block *region_blocks = &spare.block; /* (c) */
-static bool region_is_shared;		   /* (c) */
-static bool process_has_block;		   /* (a) stats_process is no longer block 0 */
+static bool region_is_shared;                            /* (c) */
+static bool process_has_block; /* (a) stats_process is no longer block 0 */
 
 bool stats_has_latency;
 struct stats_block *stats_process = &spare.block;
@@ -112,7 +112,8 @@ static void region_use(struct region_header *header, struct stats_block *blocks,
 
 static int region_map(int fd, size_t size)
 {
-	long addr = raw_syscall6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	long addr =
+		raw_syscall6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (addr < 0 && addr > -4096)
 		return (int)addr;
@@ -315,7 +316,10 @@ void stats_process_exit(void)
 
 	if (!load_relaxed(&process_has_block))
 		return;
-	/* What is still counted after this belongs to everybody. process_has_block stays set: no new one. */
+	/*
+	 * What is still counted after this belongs to everybody. process_has_block stays set: no
+	 * new one.
+	 */
 	store_release(&stats_process, &region_blocks[0]);
 	stats_block_release(block);
 }
@@ -354,7 +358,10 @@ static void op_latency(struct stats_totals *totals, u32 opcode, u32 blocks)
 	u64 samples = 0;
 
 	for (u32 i = 0; i < blocks; i++) {
-		/* Looking at a page of a sparse file gives it memory: only where something was counted. */
+		/*
+		 * Looking at a page of a sparse file gives it memory: only where something was
+		 * counted.
+		 */
 		if (load_relaxed(&region_blocks[i].ops[opcode].count) == 0)
 			continue;
 		for (u32 bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++)

@@ -37,7 +37,7 @@ enum counter {
 	COUNTER_LAST
 };
 
-#define HISTOGRAM_STEPS	  8			      /* a power of two */
+#define HISTOGRAM_STEPS   8                            /* a power of two */
 #define HISTOGRAM_BUCKETS (HISTOGRAM_STEPS * (48 - 2)) /* up to 2^48 ticks */
 
 struct stats_op {
@@ -47,14 +47,16 @@ struct stats_op {
 
 /* Owned by a ring from stats_block_claim() to stats_block_release(), or by the process. */
 struct stats_block {
-	u64 is_shared; /* additions are atomic; set before the owner knows the block, never cleared */
+	u64 is_shared; /* additions are atomic; set before it is handed out, never cleared */
 	u64 counters[COUNTER_LAST];
 	struct stats_op ops[IORING_OP_LAST];
-	u64 latency[IORING_OP_LAST][HISTOGRAM_BUCKETS]; /* untouched, so without memory, when latencies are off */
+	u64 latency[IORING_OP_LAST]
+		   [HISTOGRAM_BUCKETS]; /* untouched, so without memory, when latencies are off */
 } __attribute__((aligned(CACHE_LINE)));
 
-extern bool stats_has_latency;		  /* (c) after stats_init() */
-extern struct stats_block *stats_process; /* this process's own block; atomic additions only; never NULL */
+extern bool stats_has_latency; /* (c) after stats_init() */
+extern struct stats_block
+	*stats_process; /* this process's own block; atomic additions only; never NULL */
 
 /*
  * shared_fd: descriptor of the region made by stats_region_create(), or -1 for
@@ -68,14 +70,19 @@ int stats_init(int shared_fd, bool with_latency);
 /* Whether this process, and not a parent of it, made the region: so it writes it down. */
 bool stats_region_is_mine(void);
 
-/* The child's first act: a process block of its own. It must not count in or release blocks that its
- * parent's rings claimed: they are the parent's. */
+/*
+ * The child's first act: a process block of its own. It must not count in or
+ * release blocks that its parent's rings claimed: they are the parent's.
+ */
 void stats_after_fork(void);
 
 /* The process ends, or is about to execute another program: others may have its process block. */
 void stats_process_exit(void);
 
-/* A block for a ring: never NULL, not zeroed (O2), the shared one when the region is full. Any thread. */
+/*
+ * A block for a ring: never NULL, not zeroed (O2), the shared one when the region is full. Any
+ * thread.
+ */
 struct stats_block *stats_block_claim(void);
 
 /* The block's figures stay in the totals. Any thread of the process that claimed it. */
@@ -87,7 +94,8 @@ static inline void stats_add(struct stats_block *block, u64 *figure, u64 n)
 	if (unlikely(block->is_shared))
 		add_relaxed(figure, n);
 	else
-		store_relaxed(figure, *figure + n); /* read by others meanwhile (stats_write_json()) */
+		store_relaxed(figure,
+			      *figure + n); /* read by others meanwhile (stats_write_json()) */
 }
 
 /* The caller holds the lock of the ring that owns the block. */
@@ -96,7 +104,10 @@ static inline void stats_count(struct stats_block *block, enum counter counter, 
 	stats_add(block, &block->counters[counter], n);
 }
 
-/* A request of a known opcode is complete. The caller holds the lock of the ring that owns the block. */
+/*
+ * A request of a known opcode is complete. The caller holds the lock of the ring that owns the
+ * block.
+ */
 static inline void stats_count_op(struct stats_block *block, u8 opcode, s32 result)
 {
 	stats_add(block, &block->ops[opcode].count, 1);
@@ -123,7 +134,10 @@ void stats_latency_record(struct stats_block *block, u8 opcode, u64 ticks);
 /* The latency in ticks that `per_mille` of the recorded ones do not exceed; 0 if there are none. */
 u64 histogram_quantile(const u64 *buckets, u32 per_mille);
 
-/* For `ringside run`: a region (memfd, inherited by children) mapped here too; its descriptor or -errno. */
+/*
+ * For `ringside run`: a region (memfd, inherited by children) mapped here too; its descriptor or
+ * -errno.
+ */
 int stats_region_create(void);
 
 /*

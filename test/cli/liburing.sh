@@ -75,14 +75,16 @@ every_reference_binds_to_ours()
 {
 	"$here/liburing_entering.py" "$(liburing_of_the_program)" >"$scratch/entering"
 	LD_DEBUG=bindings LD_BIND_NOW=1 LD_DEBUG_OUTPUT=$scratch/bindings \
-		timeout -k 5 60 "$build/ringside" run -- "$calls" <"$scratch/page" >/dev/null || return 1
-	cat "$scratch"/bindings.* | sed -n \
-		's/.*binding file .*liburing_calls \[0\] to \([^ ]*\) .* symbol .\(\(__\)\{0,1\}io_uring_[a-z_]*\).*/\2 \1/p' |
+		timeout -k 5 60 "$build/ringside" run -- "$calls" <"$scratch/page" >/dev/null ||
+		return 1
+	cat "$scratch"/bindings.* | sed -nE \
+		's/.*liburing_calls \[0\] to ([^ ]*) .* symbol .((__)?io_uring_\w*).*/\2 \1/p' |
 		sort -u >"$scratch/bound"
 	cut -d ' ' -f 1 "$scratch/bound" | comm -12 - <(sort "$scratch/entering") >"$scratch/wanted"
 	join "$scratch/wanted" "$scratch/bound" >"$scratch/relevant"
 	cat "$scratch/relevant"
-	[ "$(wc -l <"$scratch/relevant")" -ge 30 ] && ! grep -v 'libringside.so$' "$scratch/relevant"
+	[ "$(wc -l <"$scratch/relevant")" -ge 30 ] &&
+		! grep -v 'libringside.so$' "$scratch/relevant"
 }
 
 # same_as FILE COMMAND...: its output is that of FILE
@@ -107,7 +109,7 @@ run_forbidden()
 	same_as "$here/liburing_calls.expected" "$forbid" -- "$build/ringside" run "$@" -- "$calls"
 }
 
-# A call that did not go through one of our functions would be refused by the kernel, or counted as a trap.
+# A call that did not go through one of our functions would be refused by the kernel.
 functions_alone_are_enough()
 {
 	run_forbidden --trap=off --stats "$scratch/stats.json" &&
@@ -122,7 +124,8 @@ program_without_liburing_is_not_concerned()
 }
 
 for library in $(liburing_of_the_program) $(echo "${LIBURING:-}" | tr : ' '); do
-	check "no_function_of_$(basename "$(readlink -f "$library")")_is_missed" no_function_is_missed "$library"
+	check "no_function_of_$(basename "$(readlink -f "$library")")_is_missed" \
+		no_function_is_missed "$library"
 done
 check ours_have_no_version ours_have_no_version
 check every_reference_binds_to_ours every_reference_binds_to_ours

@@ -128,7 +128,8 @@ static void signals(void)
 	raise(SIGUSR1);
 	/* Pending, and let in by the mask of the wait alone. */
 	say("wait_cqes interrupted", io_uring_wait_cqes(&ring, &cqe, 1, NULL, &old));
-	say("mask is restored", !sigprocmask(SIG_SETMASK, &old, &block) && sigismember(&block, SIGUSR1));
+	say("mask is restored",
+	    !sigprocmask(SIG_SETMASK, &old, &block) && sigismember(&block, SIGUSR1));
 }
 
 static void files_and_buffers(int fd)
@@ -160,7 +161,8 @@ static void files_and_buffers(int fd)
 	say("unregister_buffers again", io_uring_unregister_buffers(&ring));
 	say("unregister_files", io_uring_unregister_files(&ring));
 	say("register_files_sparse", io_uring_register_files_sparse(&ring, 4));
-	say("register_files_update_tag", io_uring_register_files_update_tag(&ring, 3, &fd, NULL, 1));
+	say("register_files_update_tag",
+	    io_uring_register_files_update_tag(&ring, 3, &fd, NULL, 1));
 	say("unregister_files", io_uring_unregister_files(&ring));
 	say("register_buffers_sparse", io_uring_register_buffers_sparse(&ring, 4));
 	say("register_buffers_update_tag",
@@ -238,7 +240,8 @@ static void raw_calls(void)
 	say("enter", io_uring_enter((unsigned)ring.ring_fd, 1, 1, IORING_ENTER_GETEVENTS, NULL));
 	reap("one");
 	say("enter of no ring", io_uring_enter(0xffff, 0, 0, 0, NULL));
-	say("enter of unknown flags", io_uring_enter2((unsigned)ring.ring_fd, 0, 0, 1u << 30, NULL, 8));
+	say("enter of unknown flags",
+	    io_uring_enter2((unsigned)ring.ring_fd, 0, 0, 1u << 30, NULL, 8));
 	say("register of no opcode", io_uring_register((unsigned)ring.ring_fd, 9999, NULL, 0));
 }
 

@@ -16,13 +16,15 @@ import sys
 
 NUMBERS = {425, 426, 427}
 
-BRANCH = re.compile(r"\t(?:bnd )?(?:call|jmp|j[a-z]+|bl|b|b\.[a-z]+|cbn?z|tbn?z)\s.*?\b([0-9a-f]+) <([^>]*)>")
+BRANCH = re.compile(r"\t(?:bnd )?(?:call|j[a-z]+|bl|b|b\.[a-z]+|cbn?z|tbn?z)\s"
+                    r".*?\b([0-9a-f]+) <([^>]*)>")
 SYSTEM_CALL = re.compile(r"\t(?:syscall|svc)\b")
 CONSTANT = re.compile(r"\tmov\w*\s+(?:\$0x([0-9a-f]+),%[er]ax|[wx]8, #0x([0-9a-f]+))")
 
 
 def lines(*command):
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return output.splitlines()
 
 
 class Function:

@@ -145,22 +145,22 @@ children_are_covered_too()
 	local got
 
 	got=$(run -- sh -c 'sh -c "echo \$RINGSIDE"')
-	[[ $got == engine=user* ]] && run -- sh -c 'grep -q libringside /proc/$$/maps; cat /proc/self/maps' |
-		grep -q libringside.so
+	[[ $got == engine=user* ]] && run -- sh -c 'cat /proc/self/maps' | grep -q libringside.so
 }
 
 options_reach_the_library()
 {
 	[[ $(run --engine=auto --trap=off --verbose -- sh -c 'echo "$RINGSIDE"' 2>/dev/null) == \
 		engine=auto,trap=off,verbose* ]] &&
-		[[ $(RINGSIDE=engine=auto,trap=off run --engine user -- sh -c 'echo "$RINGSIDE"') == \
-			engine=user,trap=off* ]]
+		[[ $(RINGSIDE=engine=auto,trap=off run --engine user -- \
+			sh -c 'echo "$RINGSIDE"') == engine=user,trap=off* ]]
 }
 
 another_library_can_be_named()
 {
 	cp "$build/libringside.so" "$scratch/other.so"
-	[ "$(RINGSIDE_LIB=$scratch/other.so run -- sh -c 'echo "$LD_PRELOAD"')" = "$scratch/other.so" ]
+	[ "$(RINGSIDE_LIB=$scratch/other.so run -- sh -c 'echo "$LD_PRELOAD"')" = \
+		"$scratch/other.so" ]
 }
 
 missing_library_is_said()
@@ -238,8 +238,8 @@ cat >"$scratch/signals.py" <<-'END'
 	    print("got", signal.Signals(number).name, flush=True)
 	    if number == signal.SIGTERM:
 	        sys.exit(9)
-	for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGCONT):
-	    signal.signal(number, caught)
+	for name in ("TERM", "HUP", "USR1", "INT", "CONT"):
+	    signal.signal(getattr(signal, "SIG" + name), caught)
 	print("ready", os.getpid(), flush=True)
 	while True:
 	    signal.pause()
@@ -264,8 +264,8 @@ signals_are_passed_on()
 
 	: >"$scratch/said"
 	if [ -n "${with_stats:-}" ]; then
-		setsid "$ringside" run --stats "$scratch/stats.json" -- python3 "$scratch/signals.py" \
-			>"$scratch/said" &
+		setsid "$ringside" run --stats "$scratch/stats.json" -- \
+			python3 "$scratch/signals.py" >"$scratch/said" &
 	else
 		setsid "$ringside" run -- python3 "$scratch/signals.py" >"$scratch/said" &
 	fi
@@ -303,8 +303,8 @@ stops_and_continues_with_the_program()
 	pid=$!
 	wait_for ready || return 1
 	program=$(sed -n 's/^ready //p' "$scratch/said")
-	if kill -STOP "$program" && wait_state $pid T && kill -CONT $pid && wait_for 'got SIGCONT' &&
-		wait_state "$program" S; then
+	if kill -STOP "$program" && wait_state $pid T && kill -CONT $pid &&
+		wait_for 'got SIGCONT' && wait_state "$program" S; then
 		kill -TERM $pid
 		wait $pid || [ $? -eq 9 ]
 	else
@@ -376,7 +376,8 @@ check unwritable_stats_fail_before_the_program refused 2 "No such file" \
 	--stats "$scratch/none/x.json" -- touch "$scratch/ran"
 check program_did_not_run [ ! -e "$scratch/ran" ]
 check help_names_every_option eval \
-	'"$ringside" run --help | grep -e --engine= -e --trap= -e --stats -e --verbose | wc -l | grep -q "^[4-9]"'
+	'"$ringside" run --help | grep -c -e --engine= -e --trap= -e --stats -e --verbose |
+		grep -q "^[4-9]"'
 check version_is_printed eval '"$ringside" run --version | grep -q "^ringside [0-9]"'
 check exit_status_comes_through both exit_status_comes_through
 check signal_status_comes_through both signal_status_comes_through

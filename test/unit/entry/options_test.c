@@ -49,8 +49,7 @@ static void nothing_means_the_defaults(void **state)
 
 static void every_option_is_understood(void **state)
 {
-	struct options o =
-		parse("engine=auto,trap=off,stats=/tmp/a=b c.json,stats_fd=900,verbose");
+	struct options o = parse("engine=auto,trap=off,stats=/tmp/a=b c.json,stats_fd=900,verbose");
 
 	(void)state;
 	assert_int_equal(o.engine, ENGINE_AUTO);

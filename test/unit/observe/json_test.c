@@ -37,10 +37,10 @@ static json_int_t number_at(json_t *root, const char *group, const char *key)
 
 static void every_key_is_there_even_when_nothing_was_counted(void **state)
 {
-	static const char *const plain[] = {"enters",  "traps",   "sqes",
-					    "cqes",    "inline",  "retries",
-					    "punts",   "punt_threads_peak", "reactor_wakeups",
-					    "cq_overflows"};
+	static const char *const plain[] = {
+		"enters",          "traps",       "sqes",  "cqes",
+		"inline",          "retries",     "punts", "punt_threads_peak",
+		"reactor_wakeups", "cq_overflows"};
 	static const char *const waits[] = {"page", "device", "poll", "timer"};
 	static const char *const pagein[] = {"waits", "sweeps", "threads"};
 	json_t *root;

@@ -137,7 +137,7 @@ static void peaks_are_not_added_up(void **state)
 }
 
 /* More rings than there are blocks: threads that share the common block lose nothing. */
-#define THREADS	   4
+#define THREADS    4
 #define PER_THREAD 200000
 
 static void *count_much(void *block)
@@ -214,8 +214,8 @@ static void share_with_children(void)
 	for (int i = 0; i < CHILDREN; i++) {
 		int status;
 
-		check(waitpid(start_child(i % 2 ? child_counts_and_is_killed :
-						  child_counts_and_ends),
+		check(waitpid(start_child(i % 2 ? child_counts_and_is_killed
+						: child_counts_and_ends),
 			      &status, 0) > 0);
 		check(i % 2 ? WIFSIGNALED(status) : status == 0);
 	}
@@ -403,7 +403,8 @@ static void time_passes(void)
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	do {
 		clock_gettime(CLOCK_MONOTONIC, &to);
-		ns = (u64)(to.tv_sec - from.tv_sec) * 1000000000 + (u64)to.tv_nsec - (u64)from.tv_nsec;
+		ns = (u64)(to.tv_sec - from.tv_sec) * 1000000000 + (u64)to.tv_nsec -
+		     (u64)from.tv_nsec;
 	} while (ns < 20 * 1000000);
 	stats_latency_record(block, IORING_OP_READ, ticks_now() - ticks);
 	stats_count_op(block, IORING_OP_READ, 0);

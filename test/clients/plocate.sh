@@ -70,7 +70,7 @@ quiet=(punts eq 0 cq_overflows eq 0 ops.READV.count gt 0 ops.READV.errors eq 0)
 
 query plocate_finds_all forbid 600 "${quiet[@]}" -- needle
 query plocate_finds_one forbid 1 "${quiet[@]}" -- needle-77.gamma
-query plocate_counts_by_pattern forbid 200 "${quiet[@]}" -- --regex 'alpha/straw-[0-9]+$'
+query plocate_ignores_case forbid 600 "${quiet[@]}" -- -i NEEDLE
 query plocate_leaves_out_what_is_gone forbid 489 ops.STATX.count gt 0 -- -e needle
 query plocate_in_the_container sandbox 489 ops.STATX.count gt 0 -- -e needle
 

@@ -104,7 +104,7 @@ run_case qemu_compare forbid "${buffered[@]}" ops.READV.count gt 0 -- \
 bench qemu_bench_read forbid "${buffered[@]}" ops.READV.count eq 1000 -- -f raw -d 64
 bench qemu_bench_read_direct forbid "${direct[@]}" ops.READV.count eq 1000 -- \
 	-f raw -d 64 -t none -s 64k
-bench qemu_bench_read_one_at_a_time forbid "${direct[@]}" -- -f raw -d 1 -t none -n
+bench qemu_bench_read_one_at_a_time forbid "${direct[@]}" -- -f raw -d 1 -t none
 bench qemu_bench_write forbid "${buffered[@]}" ops.WRITEV.count eq 1000 -- \
 	-f raw -w --pattern=165 -d 32
 same qemu_bench_write_left_its_pattern \

@@ -56,7 +56,7 @@ static const char *const counter_names[COUNTER_LAST] = {
 
 static void json_counters(struct json *json)
 {
-	const char *group = NULL; /* the object being written, and its length */
+	const char *group = ""; /* the object being written, and its length */
 	size_t group_len = 0;
 
 	json_add(json, "{");

@@ -160,7 +160,7 @@ static void overflow(void)
 	common = stats_process;
 	for (int i = 0; i < 10000 && last != common; i++)
 		last = stats_block_claim();
-	check(last == common && last->is_shared);
+	check(last && last == common && last->is_shared);
 	for (int i = 0; i < THREADS; i++)
 		check(!pthread_create(&threads[i], NULL, count_much, stats_block_claim()));
 	for (int i = 0; i < THREADS; i++)

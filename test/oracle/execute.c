@@ -23,7 +23,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +55,7 @@ struct run {
 	int printed_to; /* seen[] below this belong to earlier batches */
 	int expected;
 	bool impatient;
+	int eventfd; /* -1: none */
 };
 
 const char *result_name(long result)
@@ -469,6 +472,9 @@ static void register_tables(struct run *run)
 	struct iovec iovs[PROGRAM_BUFFERS] = {{NULL, 0}};
 	int fds[PROGRAM_SLOTS];
 
+	/* Also where none are registered: an SQE may name their memory. */
+	for (int i = 0; i < PROGRAM_BUFFERS; i++)
+		memset(memory->fixed[i], FIXED_PATTERN + i, FIXED_BUFFER_SIZE);
 	if (run->program->files) {
 		for (int i = 0; i < PROGRAM_SLOTS; i++)
 			fds[i] = object_or_sparse(run, run->program->slots[i]);
@@ -481,7 +487,6 @@ static void register_tables(struct run *run)
 	for (int i = 0; i < PROGRAM_BUFFERS; i++) {
 		const unsigned int slot = run->program->buffer_slots[i];
 
-		memset(memory->fixed[i], FIXED_PATTERN + i, FIXED_BUFFER_SIZE);
 		if (slot >= PROGRAM_BUFFERS)
 			continue;
 		iovs[i].iov_base = memory->fixed[slot];
@@ -490,6 +495,18 @@ static void register_tables(struct run *run)
 	fprintf(out, "register buffers: %s\n",
 		result_name(call_register(run->ring.fd, IORING_REGISTER_BUFFERS, iovs,
 					  PROGRAM_BUFFERS)));
+}
+
+static void register_eventfd(struct run *run)
+{
+	long ret;
+
+	run->eventfd = -1;
+	if (!run->program->eventfd)
+		return;
+	run->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = call_register(run->ring.fd, IORING_REGISTER_EVENTFD, &run->eventfd, 1);
+	fprintf(run->execution->out, "register eventfd: %s\n", result_name(ret));
 }
 
 static int setup(struct run *run)
@@ -511,6 +528,7 @@ static int setup(struct run *run)
 		run->ring.params.cq_entries, run->ring.params.flags);
 	run->world.fd[OBJ_RING] = run->ring.fd;
 	register_tables(run);
+	register_eventfd(run);
 	if (program->enable_later) {
 		ret = (int)call_enter(run->ring.fd, 0, 0, 0, NULL, 0);
 		fprintf(out, "enter while disabled: %s\n", result_name(ret));
@@ -518,6 +536,32 @@ static int setup(struct run *run)
 		fprintf(out, "enable: %s\n", result_name(ret));
 	}
 	return 0;
+}
+
+/* What a poller of the ring sees. */
+static void print_poll(struct run *run, int batch)
+{
+	struct pollfd poller = {.fd = run->ring.fd, .events = POLLIN | POLLOUT};
+
+	/* Task work that has nothing to post makes a deferring ring readable for a while. */
+	if (!(run->ring.params.flags & IORING_SETUP_DEFER_TASKRUN) ||
+	    run->program->batches[batch].leave) {
+		poll(&poller, 1, 0);
+		fprintf(run->execution->out, "batch %d poll of the ring: %#x\n", batch,
+			(unsigned int)poller.revents);
+	}
+}
+
+/* The signal may come after the CQE it tells of, so it is looked for once, at the end. */
+static void print_eventfd(struct run *run)
+{
+	struct pollfd poller = {.fd = run->eventfd, .events = POLLIN};
+
+	if (run->eventfd < 0)
+		return;
+	poll(&poller, 1, run->nseen ? 500 : 0);
+	fprintf(run->execution->out, "eventfd: %s\n",
+		poller.revents & POLLIN ? "signalled" : "quiet");
 }
 
 static void run_batch(struct run *run, int batch)
@@ -534,10 +578,11 @@ static void run_batch(struct run *run, int batch)
 	}
 	run->expected += due;
 	submit(run, batch, due);
-	if (run->program->batches[batch].leave)
-		return;
-	settle(run, batch);
-	print_batch(run, batch);
+	if (!run->program->batches[batch].leave) {
+		settle(run, batch);
+		print_batch(run, batch);
+	}
+	print_poll(run, batch);
 }
 
 /* Descriptors that OPENAT and ACCEPT gave us. */
@@ -572,7 +617,10 @@ void execute_program(const struct execution *execution, const struct program *pr
 		fprintf(out, "ring at the end: sq=%u cq=%u dropped=%u overflow=%u\n",
 			ring_sq_pending(&run.ring), ring_cq_ready(&run.ring),
 			ring_sq_dropped(&run.ring), ring_cq_overflow(&run.ring));
+		print_eventfd(&run);
 		ring_close(&run.ring);
+		if (run.eventfd >= 0)
+			close(run.eventfd);
 		close_results(&run);
 	}
 	world_print(&run.world, out);

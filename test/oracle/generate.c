@@ -340,6 +340,7 @@ static void ring_draw(struct generator *g, struct program *p)
 	}
 	p->map_cq_apart = draw_percent(g, 25);
 	p->on_disk = draw_percent(g, 15);
+	p->eventfd = draw_percent(g, 15);
 	p->files = draw_percent(g, 60);
 	p->buffers = draw_percent(g, 40);
 	for (int i = 0; i < PROGRAM_SLOTS; i++) {

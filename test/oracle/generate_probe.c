@@ -131,14 +131,24 @@ static void enter_draw(struct generator *g, struct probe *probe)
 	if (probe->flags & IORING_ENTER_EXT_ARG)
 		probe->extra = draw_below(g, 3);
 	if (draw_percent(g, 50))
-		probe->variant = (uint8_t)draw_below(g, 10);
+		probe->variant = (uint8_t)draw_below(g, 11);
 }
 
 void probe_draw(struct generator *g, struct probe *probe)
 {
 	const uint32_t pick = draw_below(g, 100);
 
+	static const uint32_t rings[] = {
+		0,
+		0,
+		IORING_SETUP_R_DISABLED,
+		IORING_SETUP_SINGLE_ISSUER,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED,
+	};
+
 	probe->fresh = draw_percent(g, 50);
+	probe->ring_flags = rings[draw_below(g, sizeof(rings) / sizeof(rings[0]))];
 	if (pick < 35) {
 		probe->kind = ACTION_SETUP;
 		setup_draw(g, probe);

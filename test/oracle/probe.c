@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -177,6 +178,33 @@ static void probe_register(const struct probe *probe, int number, int ring, FILE
 	close(fd);
 }
 
+/* Owner: probe_enter(), across the life of the other thread. */
+struct other_enter {
+	int fd;
+	uint32_t flags;
+	long ret;
+};
+
+static void *other_thread(void *argument)
+{
+	struct other_enter *other = argument;
+
+	other->ret = call_enter(other->fd, 0, 0, other->flags, NULL, 0);
+	return NULL;
+}
+
+/* A ring of one issuer takes calls of no other thread. */
+static long enter_elsewhere(int fd, uint32_t flags)
+{
+	struct other_enter other = {.fd = fd, .flags = flags & IORING_ENTER_GETEVENTS};
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, other_thread, &other))
+		return -EAGAIN;
+	pthread_join(thread, NULL);
+	return other.ret;
+}
+
 static void probe_enter(const struct probe *probe, int number, int ring, FILE *out)
 {
 	struct __kernel_timespec ts = {.tv_nsec = 1000};
@@ -223,7 +251,9 @@ static void probe_enter(const struct probe *probe, int number, int ring, FILE *o
 	default:
 		break;
 	}
-	ret = call_enter(fd, probe->opcode, probe->extra, flags, where, size);
+	ret = probe->variant == 10
+		      ? enter_elsewhere(fd, flags)
+		      : call_enter(fd, probe->opcode, probe->extra, flags, where, size);
 	fprintf(out, "probe %d enter(variant %u, %u, %u, %#x): %s\n", number, probe->variant,
 		probe->opcode, probe->extra, flags, result_name(ret));
 	if (fd != ring && fd != 990)
@@ -248,6 +278,7 @@ void probes_run(const struct program *program, FILE *out)
 		}
 		if (ring < 0) {
 			memset(&params, 0, sizeof(params));
+			params.flags = probe->ring_flags;
 			ring = (int)call_setup(8, &params);
 		}
 		if (probe->kind == ACTION_REGISTER)

@@ -227,9 +227,10 @@ static void print_tables(FILE *out, const struct program *program)
 				   : probe->kind == ACTION_REGISTER ? "register"
 								    : "enter";
 
-		fprintf(out, "  probe %d: %s variant=%u arg=%u flags=%#x extra=%#x%s\n", i, kind,
-			probe->variant, probe->opcode, probe->flags, probe->extra,
-			probe->fresh ? " (new ring)" : "");
+		fprintf(out,
+			"  probe %d: %s variant=%u arg=%u flags=%#x extra=%#x ring_flags=%#x%s\n",
+			i, kind, probe->variant, probe->opcode, probe->flags, probe->extra,
+			probe->ring_flags, probe->fresh ? " (new ring)" : "");
 	}
 }
 
@@ -237,9 +238,10 @@ void program_print(FILE *out, const struct program *program)
 {
 	int op = 0;
 
-	fprintf(out, "program %llu: entries=%u setup_flags=%#x cq_entries=%u%s%s%s\n",
+	fprintf(out, "program %llu: entries=%u setup_flags=%#x cq_entries=%u%s%s%s%s\n",
 		(unsigned long long)program->seed, program->entries, program->setup_flags,
 		program->cq_entries, program->enable_later ? " then enable" : "",
+		program->eventfd ? " with an eventfd" : "",
 		program->map_cq_apart ? " cq mapped apart" : "",
 		program->on_disk ? " on disk" : "");
 	print_tables(out, program);

@@ -178,8 +178,9 @@ struct probe {
 	uint8_t variant;
 	uint32_t opcode; /* of register; to_submit of enter; entries of setup */
 	uint32_t flags;
-	uint32_t extra; /* cq_entries; nr_args; min_complete */
-	uint8_t fresh;  /* use a new ring, not the one of the probe before */
+	uint32_t extra;      /* cq_entries; nr_args; min_complete */
+	uint8_t fresh;       /* use a new ring, not the one of the probe before */
+	uint32_t ring_flags; /* of that new ring */
 };
 
 struct program {
@@ -189,6 +190,7 @@ struct program {
 	uint32_t cq_entries;
 	bool on_disk;      /* scratch files on a disk filesystem, not in memory */
 	bool map_cq_apart; /* map the CQ at its own offset, as old programs do */
+	bool eventfd;      /* registered, and looked at in the end */
 	bool enable_later; /* R_DISABLED, then REGISTER_ENABLE_RINGS */
 	bool files;
 	bool buffers;

@@ -40,7 +40,6 @@
 struct rw_page {
 	struct pagein_read read;
 	struct request *req;
-	size_t wanted; /* bytes, all that was asked for */
 };
 
 struct rw_device {
@@ -54,6 +53,8 @@ struct rw {
 	u32 iov_count;
 	u32 iov_total;	      /* as allocated */
 	s32 rw_flags;	      /* RWF_* */
+	u32 wanted;	      /* bytes asked for */
+	u32 copied;	      /* bytes already transferred; `iov` and `offset` are behind them */
 	u16 ioprio;	      /* class and level for the device; 0: the thread's */
 	struct iovec one;
 	struct iovec *vector; /* the allocation, or NULL */
@@ -99,6 +100,8 @@ static int prep_common(struct request *req, const struct io_uring_sqe *sqe)
 	rw->one.iov_len = min_of(load_relaxed(&sqe->len), RW_MAX);
 	rw->iov = &rw->one;
 	rw->iov_count = 1;
+	rw->wanted = (u32)rw->one.iov_len;
+	rw->copied = 0;
 	rw->vector = NULL;
 	rw->page = NULL;
 	rw->device = NULL;
@@ -151,6 +154,7 @@ OP_PREP(rw_vectored)
 	if (count > UIO_MAXIOV)
 		return -EINVAL;
 	rw->iov_count = rw->iov_total = count;
+	rw->wanted = 0;
 	if (count == 0)
 		return 0;
 	if (count > 1) {
@@ -169,6 +173,7 @@ OP_PREP(rw_vectored)
 		rw->iov[i].iov_len = min_of(rw->iov[i].iov_len, (size_t)(RW_MAX - total));
 		total += rw->iov[i].iov_len;
 	}
+	rw->wanted = (u32)total;
 	return 0;
 }
 
@@ -204,19 +209,33 @@ static int take_fixed_buffer(struct request *req, const struct rw *rw)
 	return 0;
 }
 
-/* A transfer of `done` bytes of `wanted`: short ones of ordinary files break links. */
+/* `bytes` more are transferred: the rest begins behind them. */
+static void rw_advance(struct rw *rw, size_t bytes)
+{
+	rw->copied += (u32)bytes;
+	if (rw->offset != OFFSET_CURRENT)
+		rw->offset += bytes;
+	while (rw->iov_count > 0 && bytes >= rw->iov->iov_len) {
+		bytes -= rw->iov->iov_len;
+		rw->iov++;
+		rw->iov_count--;
+	}
+	if (bytes > 0) {
+		rw->iov->iov_base = (char *)rw->iov->iov_base + bytes;
+		rw->iov->iov_len -= bytes;
+	}
+}
+
+/* The last call said `result`: what was transferred before counts too. A short transfer breaks links. */
 static enum issue_verdict rw_done(struct request *req, long result)
 {
 	const struct rw *rw = request_data(req, struct rw);
-	u64 wanted = 0;
 
-	if (result < 0)
+	if (result < 0 && rw->copied == 0)
 		return request_done(req, result == -ERESTART ? -EINTR : result);
-	for (u32 i = 0; i < rw->iov_count; i++)
-		wanted += rw->iov[i].iov_len;
-	if ((u64)result != wanted)
+	req->result = (s32)(rw->copied + (u32)max_of(result, 0L));
+	if ((u32)req->result != rw->wanted)
 		request_fail(req);
-	req->result = (s32)result;
 	return ISSUE_DONE;
 }
 
@@ -234,46 +253,27 @@ static long call_rw(const struct request *req, bool is_write, u64 offset, int ex
 static void rw_page_done(struct pagein_read *read)
 {
 	struct request *req = container_of(read, struct rw_page, read)->req;
-	const struct rw *rw = request_data(req, struct rw);
-	long result = read->result;
 
 	req->flags |= REQ_FINISHED;
-	if (result < 0 || read->done_bytes < rw->page->wanted)
-		request_fail(req);
-	req->result = (s32)result;
+	rw_done(req, read->result);
 	request_task_work_add(req);
 }
 
-static enum issue_verdict rw_wait_page(struct request *req, size_t copied)
+static enum issue_verdict rw_wait_page(struct request *req)
 {
 	struct rw *rw = request_data(req, struct rw);
 	struct rw_page *page = ring_alloc(req->ring, sizeof(*page));
-	struct iovec *iov = rw->iov;
-	size_t skip = copied;
 
 	rw->page = page;
 	if (page == NULL || request_hold_file(req))
 		return request_done(req, -ENOMEM);
-	page->wanted = 0;
-	for (u32 i = 0; i < rw->iov_count; i++)
-		page->wanted += iov[i].iov_len;
-	/* What was copied is not copied again: the rest begins behind it. */
-	while (rw->iov_count > 0 && skip >= iov->iov_len && skip > 0) {
-		skip -= iov->iov_len;
-		iov++;
-		rw->iov_count--;
-	}
-	iov->iov_base = (char *)iov->iov_base + skip;
-	iov->iov_len -= skip;
-	rw->iov = iov;
 	page->req = req;
 	page->read = (struct pagein_read){
 		.fd = &req->file->fd,
-		.iov = iov,
+		.iov = rw->iov,
 		.iov_count = rw->iov_count,
 		.rw_flags = rw->rw_flags,
-		.offset = rw->offset + copied,
-		.done_bytes = copied,
+		.offset = rw->offset,
 		.done = rw_page_done,
 	};
 	list_init(&page->read.node);
@@ -283,42 +283,49 @@ static enum issue_verdict rw_wait_page(struct request *req, size_t copied)
 	link_timeout_start(req);
 	if (pagein_start(&page->read)) {
 		/* No thread to be had: the read is made here, blocking. */
-		long n = host_call(SYS_preadv2, request_fd(req), iov, rw->iov_count,
-				   page->read.offset, 0, rw->rw_flags);
-
-		page->read.result = n < 0 && copied == 0 ? n : (long)copied + max_of(n, 0L);
-		page->read.done_bytes = copied + (size_t)max_of(n, 0L);
+		page->read.result = call_rw(req, false, rw->offset, 0);
 		rw_page_done(&page->read);
 	}
 	return ISSUE_WAITING;
 }
 
+/*
+ * What RWF_NOWAIT said no to. -EAGAIN: the page is not cached, the page-in gets
+ * it. Anything else is about the file; before waiting, ask what it really is.
+ */
+static enum issue_verdict read_refused(struct request *req, long err)
+{
+	const struct rw *rw = request_data(req, const struct rw);
+	enum file_kind kind;
+
+	if (err == -EAGAIN && req->flags & REQ_NOWAIT)
+		return rw_done(req, err);
+	if (err != -EAGAIN && err != -ESPIPE && err != -EOPNOTSUPP)
+		return rw_done(req, err);
+	kind = file_classify(request_fd(req));
+	if (kind == FILE_STREAM || kind == FILE_DIRECT)
+		return read_issue(req);
+	if (err == -ESPIPE)
+		return rw_done(req, err);
+	if (err == -EOPNOTSUPP || rw->offset == OFFSET_CURRENT)
+		return ISSUE_PUNT;
+	return rw_wait_page(req);
+}
+
 static enum issue_verdict read_regular(struct request *req)
 {
-	const struct rw *rw = request_data(req, struct rw);
-	size_t wanted = 0;
-	long n;
+	struct rw *rw = request_data(req, struct rw);
 
-	n = call_rw(req, false, rw->offset, RWF_NOWAIT);
-	if (n == -EAGAIN && req->flags & REQ_NOWAIT)
-		return request_done(req, n);
-	if (n == -EAGAIN || n == -ESPIPE || n == -EOPNOTSUPP) {
-		/* About to wait: no longer on a hint. */
-		enum file_kind kind = file_classify(request_fd(req));
+	for (;;) {
+		long n = call_rw(req, false, rw->offset, RWF_NOWAIT);
 
-		if (kind == FILE_STREAM || kind == FILE_DIRECT)
-			return read_issue(req);
-		if (n != -EAGAIN || rw->offset == OFFSET_CURRENT)
-			return n == -EOPNOTSUPP || n == -EAGAIN ? ISSUE_PUNT : request_done(req, n);
-		return rw_wait_page(req, 0);
+		if (unlikely(n < 0))
+			return read_refused(req, n);
+		if (likely(rw->copied + (u32)n == rw->wanted) || n == 0)
+			return rw_done(req, n);
+		/* A part was cached, or the file ends here: the next call tells which. */
+		rw_advance(rw, (size_t)n);
 	}
-	for (u32 i = 0; i < rw->iov_count; i++)
-		wanted += rw->iov[i].iov_len;
-	if (n <= 0 || (size_t)n == wanted || req->flags & REQ_NOWAIT ||
-	    rw->offset == OFFSET_CURRENT)
-		return rw_done(req, n);
-	/* A part was cached, or the file ends here: the page-in finds out. */
-	return rw_wait_page(req, (size_t)n);
 }
 
 static enum issue_verdict write_regular(struct request *req)

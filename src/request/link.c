@@ -158,7 +158,9 @@ static void fail_links(struct request *req, bool is_silent)
 		if (is_silent)
 			req->flags |= IOSQE_CQE_SKIP_SUCCESS;
 		req->result = req->flags & REQ_FAILED ? req->errno_of_prep : -ECANCELED;
-		request_complete(req);
+		/* Behind the link timeout, if there is one, that goes with the request that failed. */
+		req->flags |= REQ_FINISHED;
+		ring_ready_add(req->ring, req);
 		req = next;
 	}
 }

@@ -17,9 +17,10 @@ static struct file_range *range_of(struct request *req)
 	return request_data(req, struct file_range);
 }
 
+/* An error of any of them but FADVISE lets a link go on. */
 static void range_done(struct request *req, long result)
 {
-	request_set_result(req, (s32)result);
+	request_set_result_only(req, (s32)result);
 }
 
 OP_PREP(fsync)
@@ -121,6 +122,6 @@ OP_BLOCK(fadvise)
 {
 	const struct file_range *range = range_of(req);
 
-	range_done(req, punt_call(SYS_fadvise64, request_fd(req), (long)range->offset,
-				  (long)range->len, range->flags));
+	request_set_result(req, (s32)punt_call(SYS_fadvise64, request_fd(req), (long)range->offset,
+					       (long)range->len, range->flags));
 }

@@ -93,6 +93,8 @@ struct op_def {
 	/* Makes the call, blocking, and sets req->result. A punt worker, or the driver when there is none:
 	 * may not touch the ring. */
 	void (*block)(struct request *req);
+	/* block() returned: what is left to do in the driver. NULL: nothing. */
+	void (*finish)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);
 	/* Frees what prep() allocated. Driver. */
@@ -168,6 +170,12 @@ static inline void request_fail(struct request *req)
 		req->flags &= ~IOSQE_CQE_SKIP_SUCCESS;
 		req->flags |= REQ_SKIP_LINK_CQES;
 	}
+}
+
+/* Result of an operation whose errors do not break links; as in the kernel, which ones those are has no system. */
+static inline void request_set_result_only(struct request *req, s32 result)
+{
+	req->result = result;
 }
 
 /* Result of most operations: a negative one breaks links. */

@@ -381,6 +381,12 @@ struct io_uring_rsrc_update2 {
 };
 _Static_assert(sizeof(struct io_uring_rsrc_update2) == 32, "rsrc_update2");
 
+struct io_uring_file_index_range {
+	u32 off, len;
+	u64 resv;
+};
+_Static_assert(sizeof(struct io_uring_file_index_range) == 16, "file_index_range");
+
 /* Also the element of IORING_REGISTER_RING_FDS: offset is the slot, data the descriptor. */
 struct io_uring_rsrc_update {
 	u32 offset, resv;

@@ -101,11 +101,6 @@ struct io_uring_buf_status {
 };
 _Static_assert(sizeof(struct io_uring_buf_status) == 40, "buf_status");
 
-struct io_uring_file_index_range {
-	u32 off, len;
-	u64 resv;
-};
-
 struct io_uring_clone_buffers {
 	u32 src_fd, flags, src_off, dst_off, nr, pad[3];
 };

@@ -97,10 +97,10 @@ struct file *file_hold(int fd)
 	return file;
 }
 
-struct file *file_duplicate(int fd, int *err)
+/* `copy` is private, or -errno. */
+static struct file *file_of_private(int copy, int *err)
 {
 	struct file *file;
-	int copy = fd_duplicate_private(fd);
 
 	*err = copy;
 	if (copy < 0)
@@ -116,6 +116,16 @@ struct file *file_duplicate(int fd, int *err)
 		*err = -ENOMEM;
 	}
 	return file;
+}
+
+struct file *file_duplicate(int fd, int *err)
+{
+	return file_of_private(fd_duplicate_private(fd), err);
+}
+
+struct file *file_adopt(int fd, int *err)
+{
+	return file_of_private(fd_make_private(fd), err);
 }
 
 void file_get(struct file *file)

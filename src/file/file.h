@@ -87,6 +87,10 @@ struct file *file_hold(int fd);
 /* A file of its own, on a private duplicate of fd: for a call that another thread will make at a time
  * of its own, which no close() of the program's can wait for. NULL and the -errno in *err. */
 struct file *file_duplicate(int fd, int *err);
+
+/* A file of its own for the new descriptor fd, which it takes over and makes private, or closes. NULL and the
+ * -errno in *err. */
+struct file *file_adopt(int fd, int *err);
 void file_get(struct file *file);
 void file_put(struct file *file);
 

@@ -1,5 +1,5 @@
 /*
- * basic.c - operations that never wait: NOP, CLOSE, EPOLL_CTL; and MADVISE
+ * basic.c - operations that never wait: NOP, CLOSE, FILES_UPDATE, EPOLL_CTL; and MADVISE
  *
  * The kernel: io_uring/nop.c, openclose.c, epoll.c, advise.c
  */
@@ -9,6 +9,7 @@
 #include "host/usercopy.h"
 #include "op/ops.h"
 #include "request/hooks.h"
+#include "request/resource.h"
 
 OP_PREP(nop)
 {
@@ -34,20 +35,52 @@ OP_PREP(close)
 		return -EINVAL;
 	if (req->flags & IOSQE_FIXED_FILE)
 		return -EBADF;
-	/* A fixed file's slot (file_index) cannot be closed yet. */
-	return load_relaxed(&sqe->file_index) ? -EINVAL : 0;
+	*request_data(req, u32) = load_relaxed(&sqe->file_index);
+	return *request_data(req, u32) && load_relaxed(&sqe->fd) ? -EINVAL : 0;
 }
 
 OP_ISSUE(close)
 {
+	u32 file_slot = *request_data(req, u32);
 	long err;
 
+	if (file_slot)
+		return request_done(req, resource_remove_file(req->ring, file_slot));
 	/* A ring is not closed by a request, nor is what is not the program's. */
 	if (hooks.is_ring(req->fd) || fd_is_private(req->fd))
 		return request_done(req, -EBADF);
 	hooks.closing_in_driver(req->ring, req->fd);
 	err = host_call(SYS_close, req->fd);
 	return request_done(req, err);
+}
+
+struct files_update {
+	u64 user_fds;
+	u32 offset, count;
+};
+
+OP_PREP(files_update)
+{
+	struct files_update *update = request_data(req, struct files_update);
+
+	if (req->flags & (IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT))
+		return -EINVAL;
+	if (load_relaxed(&sqe->rw_flags) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	*update = (struct files_update){
+		.user_fds = load_relaxed(&sqe->addr),
+		.offset = (u32)load_relaxed(&sqe->off),
+		.count = load_relaxed(&sqe->len),
+	};
+	return update->count ? 0 : -EINVAL;
+}
+
+OP_ISSUE(files_update)
+{
+	const struct files_update *update = request_data(req, struct files_update);
+
+	return request_done(req, hooks.files_update(req->ring, update->offset, update->user_fds,
+						    update->count));
 }
 
 struct epoll_ctl {
@@ -101,6 +134,6 @@ OP_BLOCK(madvise)
 {
 	const struct madvise *madvise = request_data(req, struct madvise);
 
-	request_set_result(req, (s32)punt_call(SYS_madvise, (long)madvise->addr,
+	request_set_result_only(req, (s32)punt_call(SYS_madvise, (long)madvise->addr,
 					       (long)madvise->len, madvise->advice));
 }

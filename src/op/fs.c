@@ -23,12 +23,15 @@
 #define RESOLVE_CACHED 0x20
 #endif
 
+#define STATX_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
+
 struct path_call {
 	struct open_how how;
 	char *path, *path2; /* ring_alloc()ed copies, PATH_MAX bytes, or NULL */
 	s32 dir2;	    /* second directory */
 	u32 flags;
 	u32 mask;	    /* STATX */
+	u32 file_slot;	    /* OPENAT, OPENAT2: sqe->file_index */
 	u64 buffer;	    /* STATX: the program's */
 	bool is_openat2;
 };
@@ -58,6 +61,12 @@ static int path_copy(struct request *req, char **path, u64 user_path, bool allow
 	return len == 0 && !allows_empty ? -ENOENT : 0;
 }
 
+/* An error of any of them but an open lets a link go on. */
+static void path_done(struct request *req, long result)
+{
+	request_set_result_only(req, (s32)result);
+}
+
 static void path_call_init(struct request *req)
 {
 	*call_of(req) = (struct path_call){0};
@@ -75,14 +84,20 @@ static int open_prep(struct request *req, const struct io_uring_sqe *sqe)
 {
 	struct path_call *call = call_of(req);
 
-	/* Opening into a fixed file's slot is not supported yet. */
-	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
+	int err;
+
+	if (load_relaxed(&sqe->buf_index))
 		return -EINVAL;
 	if (req->flags & IOSQE_FIXED_FILE)
 		return -EBADF;
 	if (!(call->how.flags & O_PATH))
 		call->how.flags |= O_LARGEFILE;
-	return path_copy(req, &call->path, load_relaxed(&sqe->addr), true);
+	err = path_copy(req, &call->path, load_relaxed(&sqe->addr), false);
+	if (err)
+		return err;
+	call->file_slot = load_relaxed(&sqe->file_index);
+	/* A fixed file is in no descriptor table, so there is nothing to close on exec. */
+	return call->file_slot && call->how.flags & O_CLOEXEC ? -EINVAL : 0;
 }
 
 OP_PREP(openat)
@@ -130,6 +145,9 @@ static long open_call(struct request *req, bool is_cached_only)
 	struct open_how how = call->how;
 	long args[6] = {dir_of(req), (long)call->path, (long)&how, sizeof(how), 0, 0};
 
+	if (call->file_slot)
+		how.flags |= O_CLOEXEC; /* for the moment until it is private */
+
 	if (!is_cached_only && !call->is_openat2)
 		return punt_call(SYS_openat, dir_of(req), (long)call->path, (long)how.flags,
 				 (long)how.mode);
@@ -154,17 +172,27 @@ OP_ISSUE(openat)
 		return request_done(req, fd);
 	if (fd < 0)
 		return ISSUE_PUNT; /* whatever it was: open() itself has the last word */
-	file_forget((int)fd);
-	return request_done(req, fd);
+	req->result = (s32)fd;
+	openat_finish(req);
+	return ISSUE_DONE;
+}
+
+OP_FINISH(openat)
+{
+	const struct path_call *call = call_of(req);
+
+	if (req->result < 0)
+		return;
+	if (call->file_slot)
+		request_set_result(req,
+				   resource_install_file(req->ring, req->result, call->file_slot));
+	else
+		file_forget(req->result);
 }
 
 OP_BLOCK(openat)
 {
-	long fd = open_call(req, false);
-
-	if (fd >= 0)
-		file_forget((int)fd);
-	request_set_result(req, (s32)fd);
+	request_set_result(req, (s32)open_call(req, false));
 }
 
 OP_PREP(statx)
@@ -181,16 +209,20 @@ OP_PREP(statx)
 	call->flags = load_relaxed(&sqe->statx_flags);
 	if (load_relaxed(&sqe->addr) == 0 && call->flags & AT_EMPTY_PATH)
 		return 0;
-	return path_copy(req, &call->path, load_relaxed(&sqe->addr), true);
+	return path_copy(req, &call->path, load_relaxed(&sqe->addr), call->flags & AT_EMPTY_PATH);
 }
 
 OP_BLOCK(statx)
 {
 	const struct path_call *call = call_of(req);
+	const char *path = call->path ? call->path : "";
 
-	request_set_result(req, (s32)punt_call(SYS_statx, dir_of(req),
-					       (long)(call->path ? call->path : ""), call->flags,
-					       call->mask, (long)call->buffer));
+	/* The system call overlooks unknown flags if the path is empty. */
+	if (call->flags & ~STATX_FLAGS)
+		path_done(req, -EINVAL);
+	else
+		path_done(req, punt_call(SYS_statx, dir_of(req), (long)path, call->flags, call->mask,
+					 (long)call->buffer));
 }
 
 OP_PREP(unlinkat)
@@ -213,7 +245,7 @@ OP_BLOCK(unlinkat)
 {
 	const struct path_call *call = call_of(req);
 
-	request_set_result(req, (s32)punt_call(SYS_unlinkat, dir_of(req), (long)call->path,
+	path_done(req, punt_call(SYS_unlinkat, dir_of(req), (long)call->path,
 					       call->flags));
 }
 
@@ -245,7 +277,7 @@ OP_BLOCK(renameat)
 {
 	const struct path_call *call = call_of(req);
 
-	request_set_result(req, (s32)punt_call(SYS_renameat2, dir_of(req), (long)call->path,
+	path_done(req, punt_call(SYS_renameat2, dir_of(req), (long)call->path,
 					       call->dir2, (long)call->path2, call->flags));
 }
 
@@ -258,7 +290,7 @@ OP_BLOCK(linkat)
 {
 	const struct path_call *call = call_of(req);
 
-	request_set_result(req, (s32)punt_call(SYS_linkat, dir_of(req), (long)call->path,
+	path_done(req, punt_call(SYS_linkat, dir_of(req), (long)call->path,
 					       call->dir2, (long)call->path2, call->flags));
 }
 
@@ -280,7 +312,7 @@ OP_BLOCK(mkdirat)
 {
 	const struct path_call *call = call_of(req);
 
-	request_set_result(req, (s32)punt_call(SYS_mkdirat, dir_of(req), (long)call->path,
+	path_done(req, punt_call(SYS_mkdirat, dir_of(req), (long)call->path,
 					       (long)call->how.mode));
 }
 
@@ -305,6 +337,6 @@ OP_BLOCK(symlinkat)
 {
 	const struct path_call *call = call_of(req);
 
-	request_set_result(req, (s32)punt_call(SYS_symlinkat, (long)call->path, dir_of(req),
+	path_done(req, punt_call(SYS_symlinkat, (long)call->path, dir_of(req),
 					       (long)call->path2));
 }

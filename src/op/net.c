@@ -181,6 +181,7 @@ OP_BLOCK(recv)
 struct accept {
 	u64 addr, addr_len; /* the program's, written by accept4() */
 	s32 flags;
+	u32 file_slot; /* sqe->file_index */
 	bool is_polled;
 };
 
@@ -191,8 +192,8 @@ OP_PREP(accept)
 
 	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index))
 		return -EINVAL;
-	/* Into a fixed file's slot, or many connections: not supported yet. */
-	if (load_relaxed(&sqe->file_index) || ioprio & IORING_ACCEPT_MULTISHOT)
+	/* Many connections by one request: not supported yet. */
+	if (ioprio & IORING_ACCEPT_MULTISHOT)
 		return -EINVAL;
 	if (ioprio & ~(IORING_ACCEPT_DONTWAIT | IORING_ACCEPT_POLL_FIRST))
 		return -EINVAL;
@@ -200,20 +201,30 @@ OP_PREP(accept)
 		.addr = load_relaxed(&sqe->addr),
 		.addr_len = load_relaxed(&sqe->addr2),
 		.flags = (s32)load_relaxed(&sqe->accept_flags),
+		.file_slot = load_relaxed(&sqe->file_index),
 		.is_polled = !(ioprio & IORING_ACCEPT_POLL_FIRST),
 	};
 	if (accept->flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return -EINVAL;
+	if (accept->file_slot && accept->flags & SOCK_CLOEXEC)
+		return -EINVAL; /* a fixed file is in no descriptor table */
+	if (accept->file_slot)
+		accept->flags |= SOCK_CLOEXEC; /* for the moment until it is private */
 	if (ioprio & IORING_ACCEPT_DONTWAIT)
 		req->flags |= REQ_NOWAIT;
 	return 0;
 }
 
-static void accept_done(struct request *req, long fd)
+OP_FINISH(accept)
 {
-	if (fd >= 0)
-		file_forget((int)fd);
-	request_set_result(req, (s32)fd);
+	u32 file_slot = request_data(req, struct accept)->file_slot;
+
+	if (req->result < 0)
+		return;
+	if (file_slot)
+		request_set_result(req, resource_install_file(req->ring, req->result, file_slot));
+	else
+		file_forget(req->result);
 }
 
 OP_ISSUE(accept)
@@ -240,7 +251,8 @@ OP_ISSUE(accept)
 	n = host_call(SYS_accept4, fd, accept->addr, accept->addr_len, accept->flags);
 	if (n == -EAGAIN && !(req->flags & REQ_NOWAIT))
 		return ISSUE_POLL;
-	accept_done(req, n);
+	request_set_result(req, (s32)n);
+	accept_finish(req);
 	return ISSUE_DONE;
 }
 
@@ -248,8 +260,8 @@ OP_BLOCK(accept)
 {
 	const struct accept *accept = request_data(req, struct accept);
 
-	accept_done(req, punt_call(SYS_accept4, request_fd(req), (long)accept->addr,
-				   (long)accept->addr_len, accept->flags));
+	request_set_result(req, (s32)punt_call(SYS_accept4, request_fd(req), (long)accept->addr,
+					       (long)accept->addr_len, accept->flags));
 }
 
 struct connect {
@@ -352,6 +364,6 @@ OP_PREP(shutdown)
 
 OP_BLOCK(shutdown)
 {
-	request_set_result(req, (s32)punt_call(SYS_shutdown, request_fd(req),
+	request_set_result_only(req, (s32)punt_call(SYS_shutdown, request_fd(req),
 					       *request_data(req, u32)));
 }

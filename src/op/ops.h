@@ -11,6 +11,7 @@
 #define OP_PREP(name)	 int name##_prep(struct request *req, const struct io_uring_sqe *sqe)
 #define OP_ISSUE(name)	 enum issue_verdict name##_issue(struct request *req)
 #define OP_BLOCK(name)	 void name##_block(struct request *req)
+#define OP_FINISH(name)	 void name##_finish(struct request *req)
 #define OP_CLEANUP(name) void name##_cleanup(struct request *req)
 
 /* basic.c */
@@ -18,6 +19,8 @@ OP_PREP(nop);
 OP_ISSUE(nop);
 OP_PREP(close);
 OP_ISSUE(close);
+OP_PREP(files_update);
+OP_ISSUE(files_update);
 OP_PREP(epoll_ctl);
 OP_ISSUE(epoll_ctl);
 OP_PREP(madvise);
@@ -50,6 +53,7 @@ OP_PREP(openat);
 OP_PREP(openat2);
 OP_ISSUE(openat);
 OP_BLOCK(openat);
+OP_FINISH(openat);
 OP_PREP(statx);
 OP_BLOCK(statx);
 OP_PREP(unlinkat);
@@ -87,6 +91,7 @@ OP_ISSUE(async_cancel);
 OP_PREP(accept);
 OP_ISSUE(accept);
 OP_BLOCK(accept);
+OP_FINISH(accept);
 OP_PREP(connect);
 OP_ISSUE(connect);
 OP_BLOCK(connect);

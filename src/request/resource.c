@@ -21,6 +21,7 @@ int resource_table_create(struct resource_table *table, u32 count)
 	if (table->slots == NULL)
 		return -ENOMEM;
 	table->count = count;
+	resource_alloc_range(table, 0, count);
 	return 0;
 }
 
@@ -65,6 +66,67 @@ void resource_set(struct ring *ring, struct resource_table *table, u32 index,
 	struct resource *old = table->slots[index];
 
 	table->slots[index] = resource;
+	if (resource != NULL)
+		table->alloc_hint = index + 1;
+	else if (old != NULL)
+		table->alloc_hint = index;
 	if (old != NULL)
 		resource_put(ring, old);
+}
+
+int resource_find_slot(const struct resource_table *table)
+{
+	u32 hint = max_of(table->alloc_hint, table->alloc_start);
+
+	/* From the hint on, then from the start of the range. */
+	for (u32 i = hint; i < table->alloc_end; i++)
+		if (table->slots[i] == NULL)
+			return (int)i;
+	for (u32 i = table->alloc_start; i < min_of(hint, table->alloc_end); i++)
+		if (table->slots[i] == NULL)
+			return (int)i;
+	return -ENFILE;
+}
+
+int resource_install_file(struct ring *ring, int fd, u32 file_slot)
+{
+	struct resource_table *table = &ring->files;
+	bool is_allocated = file_slot == IORING_FILE_INDEX_ALLOC;
+	int index = is_allocated ? resource_find_slot(table) : (int)(file_slot - 1), err;
+	struct file *file = file_adopt(fd, &err);
+	struct resource *resource;
+
+	if (file == NULL)
+		return err;
+	if (is_allocated && index < 0)
+		err = index;
+	else if (table->count == 0)
+		err = -ENXIO;
+	else if ((u32)index >= table->count)
+		err = -EINVAL;
+	else
+		err = 0;
+	resource = err ? NULL : resource_create(ring, 0);
+	if (resource == NULL) {
+		file_put(file);
+		return err ? err : -ENOMEM;
+	}
+	resource->file = file;
+	resource_set(ring, table, (u32)index, resource);
+	return is_allocated ? index : 0;
+}
+
+int resource_remove_file(struct ring *ring, u32 file_slot)
+{
+	struct resource_table *table = &ring->files;
+	u32 index = file_slot - 1;
+
+	if (table->count == 0)
+		return -ENXIO;
+	if (index >= table->count)
+		return -EINVAL;
+	if (table->slots[index] == NULL)
+		return -EBADF;
+	resource_set(ring, table, index, NULL);
+	return 0;
 }

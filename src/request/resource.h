@@ -28,6 +28,9 @@ _Static_assert(sizeof(struct resource) == 48, "slab object");
 struct resource_table {
 	struct resource **slots; /* (r) NULL entries are empty slots */
 	u32 count;		 /* (r) 0: nothing is registered */
+	/* Fixed files: where IORING_FILE_INDEX_ALLOC looks for an empty slot. */
+	u32 alloc_start, alloc_end; /* (r) */
+	u32 alloc_hint;		    /* (r) the first slot it looks at */
 };
 
 /* 0, -EBUSY if there is one, -ENOMEM. */
@@ -43,6 +46,26 @@ void resource_put(struct ring *ring, struct resource *resource);
 /* Puts `resource` (or NULL: empties it) into slot `index` of `table`; what was there is let go. */
 void resource_set(struct ring *ring, struct resource_table *table, u32 index,
 		  struct resource *resource);
+
+/*
+ * A new descriptor becomes a fixed file: it is taken over, whatever comes of it. `file_slot` is
+ * sqe->file_index: a slot's index plus one, or IORING_FILE_INDEX_ALLOC. What the request says:
+ * 0, the index that was allocated, or -ENXIO, -EINVAL, -ENFILE, -ENOMEM, -EMFILE.
+ */
+int resource_install_file(struct ring *ring, int fd, u32 file_slot);
+
+/* The slot that IORING_FILE_INDEX_ALLOC gets: its index or -ENFILE. */
+int resource_find_slot(const struct resource_table *table);
+
+/* Empties a fixed file's slot: 0, -ENXIO, -EINVAL, -EBADF (it is empty). */
+int resource_remove_file(struct ring *ring, u32 file_slot);
+
+/* IORING_REGISTER_FILE_ALLOC_RANGE, checked. */
+static inline void resource_alloc_range(struct resource_table *table, u32 start, u32 count)
+{
+	table->alloc_start = table->alloc_hint = start;
+	table->alloc_end = start + count;
+}
 
 static inline struct resource *resource_lookup(const struct resource_table *table, u32 index)
 {

@@ -348,6 +348,7 @@ void descriptor_init(void)
 	hooks = (struct descriptor_hooks){
 		.is_ring = descriptor_is_ring,
 		.closing_in_driver = closing_in_driver,
+		.files_update = register_files_by_request,
 		.pollable = pollable,
 	};
 	reactor_set_sweep(sweep);

@@ -40,6 +40,8 @@ int descriptor_lock_ring(u32 fd, bool is_registered, struct ring **ring);
 long register_files(struct ring *ring, u64 user_fds, u32 count, u64 user_tags);
 long register_buffers(struct ring *ring, u64 user_vector, u32 count, u64 user_tags);
 long register_rsrc(struct ring *ring, const void *user_arg, u32 size, bool is_files);
+long register_file_alloc_range(struct ring *ring, const void *user_range);
+long register_files_by_request(struct ring *ring, u32 offset, u64 user_fds, u32 count);
 long register_files_update(struct ring *ring, const void *user_arg, u32 count);
 long register_rsrc_update(struct ring *ring, const void *user_arg, u32 size, bool is_files);
 

@@ -16,6 +16,8 @@
 #include "syscall/syscall.h"
 
 #define PROBE_OPS_MAX 256
+/* The last operation of the kernel whose interface this is (6.18). */
+#define PROBE_LAST_OP IORING_OP_PIPE
 
 /* What the kernel calls the file: "anon_inode:[eventfd]". */
 static bool is_eventfd(int fd)
@@ -77,9 +79,9 @@ static long register_probe(void *user_probe, u32 count)
 {
 	struct {
 		struct io_uring_probe probe;
-		struct io_uring_probe_op ops[IORING_OP_LAST];
+		struct io_uring_probe_op ops[PROBE_LAST_OP + 1];
 	} answer;
-	u32 ops = min_of(count, (u32)IORING_OP_LAST);
+	u32 ops = min_of(count, PROBE_LAST_OP + 1);
 	size_t size = sizeof(answer.probe) + ops * sizeof(answer.ops[0]);
 	const unsigned char *bytes = (const void *)&answer;
 
@@ -90,7 +92,7 @@ static long register_probe(void *user_probe, u32 count)
 	for (size_t i = 0; i < size; i++)
 		if (bytes[i])
 			return -EINVAL;
-	answer.probe.last_op = IORING_OP_LAST - 1;
+	answer.probe.last_op = PROBE_LAST_OP;
 	answer.probe.ops_len = (u8)ops;
 	for (u32 i = 0; i < ops; i++) {
 		answer.ops[i].op = (u8)i;
@@ -244,6 +246,8 @@ static long register_op(struct ring *ring, u32 opcode, void *arg, u32 count)
 		return register_rsrc_update(ring, arg, count, true);
 	case IORING_REGISTER_BUFFERS_UPDATE:
 		return register_rsrc_update(ring, arg, count, false);
+	case IORING_REGISTER_FILE_ALLOC_RANGE:
+		return arg == NULL || count ? -EINVAL : register_file_alloc_range(ring, arg);
 	case IORING_REGISTER_IOWQ_MAX_WORKERS:
 		return register_worker_limits(arg, count);
 	case IORING_REGISTER_RING_FDS:

@@ -94,7 +94,23 @@ long register_files(struct ring *ring, u64 user_fds, u32 count, u64 user_tags)
 		err = register_file(ring, i, user_fds, user_tags);
 	if (err)
 		table_abandon(ring, &ring->files);
+	else
+		resource_alloc_range(&ring->files, 0, count);
 	return err;
+}
+
+long register_file_alloc_range(struct ring *ring, const void *user_range)
+{
+	struct io_uring_file_index_range range;
+
+	if (copy_from_user(&range, user_range, sizeof(range)))
+		return -EFAULT;
+	if (range.off + range.len < range.off)
+		return -EOVERFLOW;
+	if (range.resv || range.off + range.len > ring->files.count)
+		return -EINVAL;
+	resource_alloc_range(&ring->files, range.off, range.len);
+	return 0;
 }
 
 static int check_buffer(const struct iovec *iov)
@@ -284,4 +300,49 @@ long register_rsrc_update(struct ring *ring, const void *user_arg, u32 size, boo
 	if (args.nr == 0 || args.resv || args.resv2)
 		return -EINVAL;
 	return update(ring, &args, is_files);
+}
+
+/* Descriptor after descriptor into slots that are found for them; their indices replace them in the program's array. */
+static long install_files(struct ring *ring, s32 *user_fds, u32 count)
+{
+	u32 done;
+	int err = 0;
+
+	if (ring->files.count == 0)
+		return -ENXIO;
+	for (done = 0; done < count; done++) {
+		struct resource *resource;
+		s32 fd, index;
+
+		if (copy_from_user(&fd, &user_fds[done], sizeof(fd))) {
+			err = -EFAULT;
+			break;
+		}
+		err = file_resource(ring, fd, 0, &resource);
+		if (err)
+			break;
+		index = resource_find_slot(&ring->files);
+		if (index < 0) {
+			resource_put(ring, resource);
+			err = index;
+			break;
+		}
+		resource_set(ring, &ring->files, (u32)index, resource);
+		if (copy_to_user(&user_fds[done], &index, sizeof(index))) {
+			resource_set(ring, &ring->files, (u32)index, NULL);
+			err = -EFAULT;
+			break;
+		}
+	}
+	return done ? (long)done : err;
+}
+
+long register_files_by_request(struct ring *ring, u32 offset, u64 user_fds, u32 count)
+{
+	if (offset == IORING_FILE_INDEX_ALLOC)
+		return install_files(ring, (s32 *)user_fds, count);
+	return update(ring,
+		      &(struct io_uring_rsrc_update2){
+			      .offset = offset, .data = user_fds, .nr = count},
+		      true);
 }

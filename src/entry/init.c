@@ -64,6 +64,8 @@ static int parts_start(bool with_trap)
 	err = stats_init(options.stats_fd, options.stats_fd >= 0 || options.stats_file[0]);
 	if (err)
 		log_verbose("statistics are private: region says %d", -err);
+	else if (options.stats_fd >= 0)
+		fd_keep_private(options.stats_fd); /* programs executed from here are to find it */
 	err = signals_init(with_trap);
 	if (err)
 		return err;

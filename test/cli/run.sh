@@ -16,10 +16,12 @@ if [ ! -x "$build/ringside" ] || [ ! -e "$build/libringside.so" ]; then
 fi
 
 ringside=$build/ringside
+calls=$build/test/cli/liburing_calls
 failures=0
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
 unset RINGSIDE RINGSIDE_LIB LD_PRELOAD
+dd if=/dev/zero of="$scratch/page" bs=4096 count=2 2>/dev/null
 
 # check NAME COMMAND...: one case, which is what the command says
 check()
@@ -229,6 +231,30 @@ stats_by_the_variable_need_no_command()
 		RINGSIDE=stats=$scratch/stats.json run -- true && stats_are_valid
 }
 
+# counted COMMAND...: something was submitted in it
+counted()
+{
+	rm -f "$scratch/stats.json"
+	with_stats=1 run -- "$@" <"$scratch/page" >/dev/null || true
+	grep '"sqes"' "$scratch/stats.json" && ! grep -q '"sqes": 0,' "$scratch/stats.json"
+}
+
+# What closes "all" descriptors before it executes a program closes ours too, if it can.
+children_that_closed_everything_are_counted()
+{
+	counted bash -c "exec 900>&-; '$calls'" &&
+		counted python3 -c 'import subprocess as s, sys; s.run(sys.argv[1])' "$calls" &&
+		counted python3 -c 'import os, sys
+os.closerange(3, 5000)
+os.execv(sys.argv[1], [sys.argv[1]])' "$calls"
+}
+
+what_a_killed_program_did_is_counted()
+{
+	counted timeout -s KILL 60 sh -c "'$calls'; kill -9 \$\$" &&
+		grep -q '"NOP": {"count": [1-9]' "$scratch/stats.json"
+}
+
 # The program says "ready", then "got NAME" for each signal.
 cat >"$scratch/signals.py" <<-'END'
 	import os, signal, sys
@@ -394,6 +420,12 @@ check wrong_variable_ends_a_preloaded_program_at_its_start \
 check static_program_is_warned_about both static_program_is_warned_about
 check stats_are_written_however_the_program_ends stats_are_written_however_the_program_ends
 check stats_by_the_variable_need_no_command stats_by_the_variable_need_no_command
+if [ -x "$calls" ]; then
+	check children_that_closed_everything_are_counted children_that_closed_everything_are_counted
+	check what_a_killed_program_did_is_counted what_a_killed_program_did_is_counted
+else
+	echo "skip children_that_closed_everything_are_counted: liburing is not installed"
+fi
 check signals_are_passed_on both signals_are_passed_on
 check stops_and_continues_with_the_program stops_and_continues_with_the_program
 check a_killed_command_takes_the_program_along a_killed_command_takes_the_program_along

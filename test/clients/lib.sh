@@ -112,7 +112,10 @@ under()
 	if [ "$native" = 1 ]; then
 		timeout -k 5 "$case_limit" "$@"
 	else
-		refused_place "$place" "$ringside" run --stats "$stats" -- "$@"
+		# A sanitizer's runtime comes first, in the program and nowhere else.
+		refused_place "$place" \
+			${RINGSIDE_TEST_PRELOAD:+env "LD_PRELOAD=$RINGSIDE_TEST_PRELOAD"} \
+			"$ringside" run --stats "$stats" -- "$@"
 	fi
 }
 

@@ -232,15 +232,16 @@ static long exec_at(int folder, const char *path, char *const *argv, char *const
 		    int flags)
 {
 	char *const *with_ours = WITH_OURS(environment);
+	struct signals_exec signals;
 	long err;
 
 	exec_warn_at(folder, path, flags);
-	signals_exec_prepare();
+	signals_exec_prepare(&signals);
 	if (flags < 0)
 		err = host_call(SYS_execve, path, argv, with_ours);
 	else
 		err = host_call(SYS_execveat, folder, path, argv, with_ours, flags);
-	signals_exec_failed();
+	signals_exec_failed(&signals);
 	return err;
 }
 
@@ -309,12 +310,13 @@ RS_EXPORT int fexecve(int fd, char *const *argv, char *const *environment)
 RS_EXPORT int execvpe(const char *file, char *const *argv, char *const *environment)
 {
 	char *const *with_ours = WITH_OURS(environment);
+	struct signals_exec signals;
 	int ret;
 
 	exec_warn_on_path(file);
-	signals_exec_prepare();
+	signals_exec_prepare(&signals);
 	ret = next_get(execvpe)(file, argv, with_ours);
-	signals_exec_failed();
+	signals_exec_failed(&signals);
 	return ret;
 }
 

@@ -49,6 +49,9 @@ static struct lock actions_lock;
 THREAD_LOCAL u64 view_blocked;    /* blocked by the program's wish */
 THREAD_LOCAL u64 view_in_handler; /* blocked because a handler runs, until it returns or jumps */
 
+/* The process id of the vfork() child, if any, whose kernel mask has taken over the view. */
+THREAD_LOCAL u32 view_borrower;
+
 /*
  * A sent signal waits here: as much of its siginfo as a sender can give. One of a kind, as in the
  * kernel.
@@ -311,24 +314,54 @@ static long action_of_other(int sig, const struct kernel_sigaction *action,
 	left_out = actions[sig].mask;
 	err = sigaction_set(sig, action ? &stripped : NULL, old);
 	if (!err && action)
-		actions[sig].mask = action->mask & signals_ours;
+		signals_leave_out(sig, action->mask & signals_ours);
 	actions_unguard(mask);
 	if (!err && old)
 		old->mask |= left_out;
 	return err;
 }
 
+/*
+ * A process that borrows our memory has handlers and a mask of its own, though
+ * the table and the view are its parent's. So it uses the kernel directly: for
+ * an action, what is not our handler is its own; for the mask, the view is given
+ * to the kernel before the first change.
+ */
+static bool is_our_handler(u64 handler)
+{
+	return handler == (u64)trap_signal || handler == (u64)fault_signal;
+}
+
+static long action_of_borrower(int sig, const struct kernel_sigaction *action,
+			       struct kernel_sigaction *old)
+{
+	struct kernel_sigaction current;
+	long err = sigaction_set(sig, action, &current);
+
+	if (!err && old)
+		*old = is_our_handler(current.handler) ? actions[sig] : current;
+	return err;
+}
+
+static void view_lend(void)
+{
+	u32 borrower = (u32)host_call(SYS_getpid);
+	u64 view = signals_view();
+
+	if (view_borrower == borrower)
+		return;
+	view_borrower = borrower;
+	sigmask_set(SIG_BLOCK, &view, NULL);
+}
+
 long signals_action(int sig, const struct kernel_sigaction *action, struct kernel_sigaction *old)
 {
 	if (!signals_ours || sig < 1 || sig >= SIGNALS)
 		return sigaction_set(sig, action, old);
-	if (action && process_is_borrowed()) {
-		/* The child has handlers of its own, though our table is its parent's. */
-		if (old)
-			signals_action(sig, NULL, old);
-		return sigaction_set(sig, action, is_ours(sig) ? NULL : old);
-	}
-	return is_ours(sig) ? action_of_ours(sig, action, old) : action_of_other(sig, action, old);
+	if (!is_ours(sig))
+		return action_of_other(sig, action, old);
+	return process_is_borrowed() ? action_of_borrower(sig, action, old)
+				     : action_of_ours(sig, action, old);
 }
 
 long signals_mask(int how, const u64 *set, u64 *old)
@@ -337,11 +370,11 @@ long signals_mask(int how, const u64 *set, u64 *old)
 	u64 ours, stripped;
 	long err;
 
-	if (!signals_ours || (set && ((*set & signals_ours) | before) && process_is_borrowed())) {
-		err = sigmask_set(how, set, old);
-		if (!err && old)
-			*old |= before;
-		return err;
+	if (!signals_ours)
+		return sigmask_set(how, set, old);
+	if (((set ? *set & signals_ours : 0) | before) && process_is_borrowed()) {
+		view_lend();
+		return sigmask_set(how, set, old);
 	}
 	if (!set) {
 		err = sigmask_set(how, NULL, old);
@@ -397,27 +430,40 @@ void signals_wait_end(struct signals_wait *wait)
 		sigmask_set(SIG_UNBLOCK, &ours, NULL);
 }
 
-void signals_exec_prepare(void)
+void signals_exec_prepare(struct signals_exec *exec)
 {
 	struct kernel_sigaction ignore = {.handler = (u64)SIG_IGN};
-	u64 blocked = signals_view();
+	struct kernel_sigaction current;
 
-	for (int sig = 1; sig < SIGNALS; sig++)
-		if (is_ours(sig) && actions[sig].handler == (u64)SIG_IGN)
-			sigaction_set(sig, &ignore, NULL);
-	if (blocked)
-		sigmask_set(SIG_BLOCK, &blocked, NULL);
+	exec->ignored = 0;
+	for (int sig = 1; sig < SIGNALS; sig++) {
+		if (!is_ours(sig) || actions[sig].handler != (u64)SIG_IGN)
+			continue;
+		if (sigaction_raw(sig, NULL, &current) || !is_our_handler(current.handler))
+			continue;
+		exec->ignored |= SIGNAL_BIT(sig);
+		sigaction_set(sig, &ignore, NULL);
+	}
+	exec->is_masked = signals_view() != 0;
+	if (!exec->is_masked)
+		return;
+	sigmask_set(SIG_BLOCK, NULL, &exec->mask);
+	if (process_is_borrowed()) {
+		view_lend();
+	} else {
+		u64 view = signals_view();
+
+		sigmask_set(SIG_BLOCK, &view, NULL);
+	}
 }
 
-void signals_exec_failed(void)
+void signals_exec_failed(const struct signals_exec *exec)
 {
-	u64 ours = signals_ours;
-
 	for (int sig = 1; sig < SIGNALS; sig++)
-		if (is_ours(sig) && actions[sig].handler == (u64)SIG_IGN)
+		if (exec->ignored & SIGNAL_BIT(sig))
 			handler_install(sig, &actions[sig]);
-	if (signals_view())
-		sigmask_set(SIG_UNBLOCK, &ours, NULL);
+	if (exec->is_masked && !process_is_borrowed())
+		sigmask_set(SIG_SETMASK, &exec->mask, NULL);
 }
 
 /* The actions that were there before us: ours become the program's, others lose our bits. */

@@ -56,9 +56,16 @@ struct signals_wait {
 void signals_wait_begin(struct signals_wait *wait, u64 mask);
 void signals_wait_end(struct signals_wait *wait);
 
-/* Before exec: what the new program inherits (ignored signals, the mask) as the program set it. */
-void signals_exec_prepare(void);
-/* exec failed after all. */
-void signals_exec_failed(void);
+/*
+ * Around an exec: what the new program inherits (ignored signals, the mask) is
+ * given to the kernel as the program set it, and taken back if exec failed.
+ */
+struct signals_exec {
+	u64 mask, ignored;
+	bool is_masked;
+};
+
+void signals_exec_prepare(struct signals_exec *exec);
+void signals_exec_failed(const struct signals_exec *exec);
 
 #endif

@@ -38,6 +38,13 @@ static int child_main(const char *mode)
 		return filters_installed();
 	if (!strcmp(mode, "ignored"))
 		return signal(SIGSYS, SIG_DFL) == SIG_IGN && asm_ring_works() ? COVERED : 1;
+	if (!strcmp(mode, "unblocked")) {
+		sigprocmask(SIG_BLOCK, NULL, &set);
+		return !sigismember(&set, SIGSEGV) && !sigismember(&set, SIGUSR2) &&
+				       asm_ring_works()
+			       ? COVERED
+			       : 1;
+	}
 	if (!strcmp(mode, "blocked")) {
 		sigprocmask(SIG_BLOCK, NULL, &set);
 		return sigismember(&set, SIGSYS) && sigismember(&set, SIGUSR2) && asm_ring_works()
@@ -125,6 +132,38 @@ static void a_program_of_vfork_is_covered(void **state)
 		_exit(99);
 	}
 	assert_int_equal(wait_for(child), COVERED);
+	assert_true(asm_ring_works());
+}
+
+/* As language runtimes do it: everything is blocked around vfork(), and set right in the child. */
+static void a_program_of_vfork_gets_the_mask_that_the_child_set(void **state)
+{
+	sigset_t all, before, now;
+	pid_t child;
+
+	(void)state;
+	sigfillset(&all);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &all, &before), 0);
+	child = vfork();
+	if (child == 0) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		sigprocmask(SIG_SETMASK, NULL, &now);
+		if (sigismember(&now, SIGSEGV) || sigismember(&now, SIGUSR1))
+			_exit(98);
+		execve(self, ARGV("unblocked"), environ);
+		_exit(99);
+	}
+	assert_int_equal(wait_for(child), COVERED);
+	child = vfork();
+	if (child == 0) {
+		execve(self, ARGV("blocked"), environ);
+		_exit(99);
+	}
+	assert_int_equal(wait_for(child), COVERED);
+	assert_int_equal(sigprocmask(SIG_SETMASK, &before, &now), 0);
+	assert_int_equal(sigismember(&now, SIGSEGV), 1);
+	assert_int_equal(sigprocmask(SIG_SETMASK, NULL, &now), 0);
+	assert_int_equal(sigismember(&now, SIGSEGV), 0);
 	assert_true(asm_ring_works());
 }
 
@@ -243,6 +282,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_executed_program_is_covered),
 		cmocka_unit_test(a_cleaned_environment_gets_only_our_variables),
 		cmocka_unit_test(a_program_of_vfork_is_covered),
+		cmocka_unit_test(a_program_of_vfork_gets_the_mask_that_the_child_set),
 		cmocka_unit_test(a_spawned_program_is_covered),
 		cmocka_unit_test(another_preload_list_is_kept),
 		cmocka_unit_test(the_filter_is_inherited_and_not_added),

@@ -39,6 +39,17 @@ struct wait_args {
 	u64 timeout_ns;
 };
 
+/* In nanoseconds; what lies in the past is 0, what is farther than can be said is nearly for ever. */
+static u64 timespec_ns(const struct abi_timespec *ts)
+{
+	s64 ns;
+
+	if (__builtin_mul_overflow(ts->tv_sec, (s64)NS_PER_SEC, &ns) ||
+	    __builtin_add_overflow(ns, ts->tv_nsec, &ns))
+		return ts->tv_sec < 0 ? 0 : TIMER_NEVER - 1;
+	return ns < 0 ? 0 : (u64)ns;
+}
+
 static int wait_args_copy(struct wait_args *args, u32 flags, const void *user_arg, size_t size)
 {
 	struct io_uring_getevents_arg arg;
@@ -64,9 +75,7 @@ static int wait_args_copy(struct wait_args *args, u32 flags, const void *user_ar
 	if (copy_from_user(&ts, (void *)arg.ts, sizeof(ts)))
 		return -EFAULT;
 	args->has_timeout = true;
-	args->timeout_ns = ts.tv_sec < 0 ? 0 :
-			   (u64)ts.tv_sec > INT64_MAX / NS_PER_SEC - 1 ? TIMER_NEVER - 1 :
-			   (u64)ts.tv_sec * NS_PER_SEC + (u64)ts.tv_nsec;
+	args->timeout_ns = timespec_ns(&ts);
 	return 0;
 }
 

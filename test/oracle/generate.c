@@ -231,6 +231,9 @@ static uint8_t draw_slot_object(struct generator *g, uint32_t sparse_percent)
 {
 	const uint8_t object = (uint8_t)draw_below(g, OBJ_EPOLL);
 
+	for (int i = 0; i < CHANNELS; i++) /* closed by then */
+		if (g->channels[i].ended && g->channels[i].writer == object)
+			return OBJ_COUNT;
 	return draw_percent(g, sparse_percent) || object == OBJ_PATH ? OBJ_COUNT : object;
 }
 

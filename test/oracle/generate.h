@@ -11,8 +11,8 @@
  *    while something that can complete has not.
  *
  * Entry:       generate_program()
- * Files:       generate.c draws rings, batches and chains; generate_file.c draws what
- *              completes by itself; generate_wait.c what may wait, and the model;
+ * Files:       generate.c draws rings, batches and chains; generate_file.c and generate_net.c draw
+ *              what completes by itself; generate_wait.c what may wait, and the model;
  *              generate_probe.c arguments of the three calls
  * Invariants:  G1 a chain that changes the model has only requests whose success is known
  *              G2 requests that may fail stand in chains that change nothing the
@@ -23,15 +23,16 @@
 
 #include "program.h"
 
-#define CHANNELS    10
-#define WAITING_MAX 24
-#define TAIL_MAX    3
-#define CLAIMS      56
-#define CLAIM_ROOT  30 /* entries of the scratch directory */
-#define CLAIM_FIXED 31 /* and the next three: the memory of fixed buffers */
-#define CLAIM_EPOLL 35
-#define CLAIM_MAP   36
-#define CLAIM_SLOT  40 /* and the next eleven: fixed file slots */
+#define CHANNELS          10
+#define WAITING_MAX       24
+#define TAIL_MAX          3
+#define CLAIMS            56
+#define CLAIM_ROOT        30 /* entries of the scratch directory */
+#define CLAIM_FIXED       31 /* and the next three: the memory of fixed buffers */
+#define CLAIM_EPOLL       35
+#define CLAIM_MAP         36
+#define CLAIM_UNCONNECTED 37
+#define CLAIM_SLOT        40 /* and the next eleven: fixed file slots */
 
 enum channel_kind {
 	CHANNEL_PIPE,
@@ -118,6 +119,9 @@ void op_set_file(struct generator *g, struct op *op, uint8_t object);
 
 /* generate_file.c: one op that completes in its batch, whatever its result */
 void file_op_draw(struct generator *g);
+
+/* generate_net.c: one op that fails, or none if its chain may not have what it needs */
+void net_op_draw(struct generator *g);
 
 /* generate_wait.c */
 void model_init(struct generator *g);

@@ -510,8 +510,12 @@ void file_op_draw(struct generator *g)
 	};
 	const int before = g->program->nops;
 
-	if (!draws[draw_below(g, sizeof(draws) / sizeof(draws[0]))](g))
+	if (draw_percent(g, 8))
+		net_op_draw(g);
+	else
+		draws[draw_below(g, sizeof(draws) / sizeof(draws[0]))](g);
+	if (g->program->nops == before)
 		nop_draw(g);
-	if (g->program->nops > before && draw_percent(g, 7))
+	if (draw_percent(g, 7))
 		op_spoil(g, &g->program->ops[before]);
 }

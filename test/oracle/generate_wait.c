@@ -300,7 +300,14 @@ static bool send_draw(struct generator *g)
 	struct channel *c = &g->channels[channel];
 	int len, count = 1;
 
-	if (channel < 0 || !channel_has_room(c))
+	if (channel < 0)
+		return false;
+	if (c->ended && c->kind == CHANNEL_STREAM && draw_percent(g, 50)) {
+		c->touched = g->batch;
+		send_op(g, c, 10); /* EPIPE */
+		return true;
+	}
+	if (!channel_has_room(c))
 		return false;
 	c->touched = g->batch;
 	/* Several in a row, unless somebody watches: how many wake-ups that makes is open. */
@@ -325,6 +332,11 @@ static bool send_draw(struct generator *g)
 	return true;
 }
 
+static bool is_receive(const struct op *op)
+{
+	return op->sqe.opcode == IORING_OP_RECV || op->sqe.opcode == IORING_OP_RECVMSG;
+}
+
 static bool receive_draw(struct generator *g)
 {
 	const int channel = draw_channel(g);
@@ -339,13 +351,15 @@ static bool receive_draw(struct generator *g)
 	len = draw_receive_length(g, c);
 	op = receive_op(g, c, len);
 	if (is_readable(c)) {
-		channel_take(c, len);
+		if (is_receive(op) && draw_percent(g, 15))
+			op->sqe.msg_flags = MSG_PEEK;
+		else
+			channel_take(c, len);
 		if (draw_percent(g, 10))
 			op->sqe.flags |= IOSQE_ASYNC;
 		return true;
 	}
-	if ((op->sqe.opcode == IORING_OP_RECV || op->sqe.opcode == IORING_OP_RECVMSG) && !c->tcp &&
-	    draw_percent(g, 15)) {
+	if (is_receive(op) && !c->tcp && draw_percent(g, 15)) {
 		op->sqe.msg_flags = MSG_DONTWAIT;
 		return true;
 	}
@@ -395,6 +409,30 @@ static bool poll_draw(struct generator *g)
 	w->object = c->reader;
 	if (!multi)
 		tail_draw(g, w);
+	return true;
+}
+
+static bool is_in_a_slot(const struct generator *g, uint8_t object)
+{
+	for (int i = 0; i < PROGRAM_SLOTS; i++)
+		if (g->program->files && g->slots[i] == object)
+			return true;
+	return false;
+}
+
+/* The writing end of a pipe is closed: the end of file, and the last of that descriptor. */
+static bool close_end_draw(struct generator *g)
+{
+	const int channel = (int)draw_below(g, 2);
+	struct channel *c = &g->channels[channel];
+
+	if (c->touched == g->batch || c->ended || is_in_a_slot(g, c->writer) ||
+	    waiting_on(g, channel, WAITING_POLL_MULTI) || draw_percent(g, 50))
+		return false;
+	c->touched = g->batch;
+	op_set_fd(op_add(g, IORING_OP_CLOSE), c->writer);
+	c->ended = true;
+	channel_wake(g, channel);
 	return true;
 }
 
@@ -683,9 +721,9 @@ static bool connect_draw(struct generator *g)
 bool wait_chain_draw(struct generator *g)
 {
 	static bool (*const draws[])(struct generator *) = {
-		send_draw,   send_draw,   send_draw,   receive_draw, receive_draw, receive_draw,
-		poll_draw,   poll_draw,   end_draw,    timeout_draw, timeout_draw, cancel_draw,
-		cancel_draw, remove_draw, remove_draw, accept_draw,  connect_draw,
+		send_draw,   send_draw,   send_draw,   receive_draw,   receive_draw, receive_draw,
+		poll_draw,   poll_draw,   end_draw,    close_end_draw, timeout_draw, timeout_draw,
+		cancel_draw, cancel_draw, remove_draw, remove_draw,    accept_draw,  connect_draw,
 	};
 
 	/* An armed request with its whole tail must fit, and have a place in the model. */
@@ -705,7 +743,7 @@ bool drain_scene_draw(struct generator *g)
 	const int first = g->program->nops;
 	int behind = 1 + (int)draw_below(g, 3);
 
-	if (c->bytes || g->room < behind + 2)
+	if (c->bytes || c->ended || g->room < behind + 2)
 		return false;
 	receive_op(g, c, 64);
 	g->chain++;

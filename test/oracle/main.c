@@ -23,6 +23,8 @@
 
 #define CHUNK              100 /* programs per child */
 #define KINDS_MAX          200
+#define VARIED_SHARE       1000           /* at most one program in so many, and one more */
+#define MISSING            "CQEs missing" /* what execute.c says of a promise not kept */
 #define PATIENCE_MS        1500
 #define HANG_MS            12000
 #define SHRINK_PATIENCE_MS 60

@@ -68,12 +68,13 @@ static const char *const opcode_names[] = {
 };
 
 static const char *const object_names[OBJ_COUNT + 1] = {
-	"file_rw",      "file_ro",      "file_wo",     "file_append",   "file_direct",
-	"file_empty",   "dir",          "o_path",      "pipe_r",        "pipe_w",
-	"nbpipe_r",     "nbpipe_w",     "unix_a",      "unix_b",        "dgram_a",
-	"dgram_b",      "tcp_a",        "tcp_b",       "eventfd",       "eventfd_sem",
-	"epoll",        "listen_tcp",   "listen_unix", "client_tcp0",   "client_tcp1",
-	"client_unix0", "client_unix1", "ring",        "closed_number", "sparse",
+	"file_rw",      "file_ro",      "file_wo",     "file_append", "file_direct",
+	"file_empty",   "dir",          "o_path",      "pipe_r",      "pipe_w",
+	"nbpipe_r",     "nbpipe_w",     "unix_a",      "unix_b",      "dgram_a",
+	"dgram_b",      "tcp_a",        "tcp_b",       "eventfd",     "eventfd_sem",
+	"epoll",        "listen_tcp",   "listen_unix", "client_tcp0", "client_tcp1",
+	"client_unix0", "client_unix1", "unconnected", "ring",        "closed_number",
+	"sparse",
 };
 
 static const char *const path_names[PATH_COUNT] = {

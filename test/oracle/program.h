@@ -62,6 +62,7 @@ enum object {
 	OBJ_CLIENT_TCP1,
 	OBJ_CLIENT_UNIX0,
 	OBJ_CLIENT_UNIX1,
+	OBJ_UNCONNECTED, /* a Unix socket that stays so */
 	OBJ_RING,
 	OBJ_CLOSED, /* a number that is not open */
 	OBJ_COUNT,

@@ -281,6 +281,7 @@ static int object_open(struct world *world, int object)
 		return single_raise(world, object, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	case OBJ_CLIENT_UNIX0:
 	case OBJ_CLIENT_UNIX1:
+	case OBJ_UNCONNECTED:
 		return single_raise(world, object, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	default: /* the ring is made by the executor, the closed number by nobody */
 		return 0;

@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
@@ -25,26 +26,40 @@
 #include "request/poll.h"
 #include "request/ring.h"
 
-/* Bytes that are ready for the next receive, as a CQE flag. Asked only if the buffer was filled: else
- * the queue is empty. */
+static int socket_option(int fd, int option)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+
+	if (host_call(SYS_getsockopt, fd, SOL_SOCKET, option, &value, &size))
+		return -1;
+	return value;
+}
+
+static bool is_tcp(int fd)
+{
+	return socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+}
+
+/* Bytes that are ready for the next receive, as a CQE flag. Asked only if the buffer was filled, else
+ * the queue is empty; or at the end of TCP, which the kernel counts as something to receive. */
 u32 net_nonempty_flag(int fd, long received, u64 wanted)
 {
 	int queued = 0;
 
+	if (received == 0 && wanted > 0)
+		return is_tcp(fd) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
 	if (received <= 0 || (u64)received < wanted)
 		return 0;
 	if (host_call(SYS_ioctl, fd, SIOCINQ, &queued) < 0 || queued <= 0)
 		return 0;
-	return IORING_CQE_F_SOCK_NONEMPTY;
+	return socket_option(fd, SO_TYPE) == SOCK_STREAM ? IORING_CQE_F_SOCK_NONEMPTY : 0;
 }
 
 bool net_is_stream_socket(int fd)
 {
-	int type = 0;
-	socklen_t size = sizeof(type);
+	int type = socket_option(fd, SO_TYPE);
 
-	if (host_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &size))
-		return false;
 	return type == SOCK_STREAM || type == SOCK_SEQPACKET;
 }
 
@@ -192,10 +207,7 @@ OP_PREP(accept)
 
 	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index))
 		return -EINVAL;
-	/* Many connections by one request: not supported yet. */
-	if (ioprio & IORING_ACCEPT_MULTISHOT)
-		return -EINVAL;
-	if (ioprio & ~(IORING_ACCEPT_DONTWAIT | IORING_ACCEPT_POLL_FIRST))
+	if (ioprio & ~(IORING_ACCEPT_MULTISHOT | IORING_ACCEPT_DONTWAIT | IORING_ACCEPT_POLL_FIRST))
 		return -EINVAL;
 	*accept = (struct accept){
 		.addr = load_relaxed(&sqe->addr),
@@ -208,6 +220,11 @@ OP_PREP(accept)
 		return -EINVAL;
 	if (accept->file_slot && accept->flags & SOCK_CLOEXEC)
 		return -EINVAL; /* a fixed file is in no descriptor table */
+	if (accept->file_slot && accept->file_slot != IORING_FILE_INDEX_ALLOC &&
+	    ioprio & IORING_ACCEPT_MULTISHOT)
+		return -EINVAL;
+	if (ioprio & IORING_ACCEPT_MULTISHOT)
+		req->flags |= REQ_MULTISHOT;
 	if (accept->file_slot)
 		accept->flags |= SOCK_CLOEXEC; /* for the moment until it is private */
 	if (ioprio & IORING_ACCEPT_DONTWAIT)
@@ -215,16 +232,34 @@ OP_PREP(accept)
 	return 0;
 }
 
-OP_FINISH(accept)
+/* A new connection, or why there is none, is in req->result. True: it was told of, and the request goes on to
+ * the next. */
+static bool accept_goes_on(struct request *req)
 {
-	u32 file_slot = request_data(req, struct accept)->file_slot;
+	const struct accept *accept = request_data(req, struct accept);
+	int fd = request_fd(req);
 
 	if (req->result < 0)
-		return;
-	if (file_slot)
-		request_set_result(req, resource_install_file(req->ring, req->result, file_slot));
+		return false;
+	if (accept->file_slot)
+		request_set_result(req, resource_install_file(req->ring, req->result,
+							      accept->file_slot));
 	else
 		file_forget(req->result);
+	/* TCP says whether there is another one. */
+	req->cqe_flags = poll_now(fd, EPOLLIN) & EPOLLIN && is_tcp(fd) ?
+				 IORING_CQE_F_SOCK_NONEMPTY : 0;
+	if (req->result < 0 || !(req->flags & REQ_MULTISHOT) || !ring_cq_has_room(req->ring))
+		return false;
+	request_post_more(req, req->result, req->cqe_flags);
+	req->cqe_flags = 0;
+	return true;
+}
+
+OP_FINISH(accept)
+{
+	if (accept_goes_on(req))
+		req->flags &= ~REQ_FINISHED;
 }
 
 OP_ISSUE(accept)
@@ -248,11 +283,12 @@ OP_ISSUE(accept)
 			return ISSUE_PUNT;
 		/* Not a listening socket, or broken: the call says so at once. */
 	}
-	n = host_call(SYS_accept4, fd, accept->addr, accept->addr_len, accept->flags);
-	if (n == -EAGAIN && !(req->flags & REQ_NOWAIT))
-		return ISSUE_POLL;
-	request_set_result(req, (s32)n);
-	accept_finish(req);
+	do {
+		n = host_call(SYS_accept4, fd, accept->addr, accept->addr_len, accept->flags);
+		if (n == -EAGAIN && !(req->flags & REQ_NOWAIT))
+			return ISSUE_POLL;
+		request_set_result(req, (s32)n);
+	} while (accept_goes_on(req));
 	return ISSUE_DONE;
 }
 

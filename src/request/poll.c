@@ -274,7 +274,7 @@ static void multi_event(struct ring *ring, struct poll_target *target, u32 reven
 
 	if (seen == 0)
 		return;
-	if (ring->cq.backlog_count == 0 && cq_ready(&ring->cq, &ring->memory) < ring->memory.cq_entries) {
+	if (ring_cq_has_room(ring)) {
 		request_post_more(req, (s32)seen, 0);
 		return;
 	}

@@ -294,13 +294,12 @@ static void run_one(struct request *req)
 		req->flags |= REQ_FINISHED; /* the ring ends: nothing begins any more */
 		request_set_result(req, -ECANCELED);
 	}
-	if (req->flags & REQ_FINISHED) {
-		if (unlikely(req->op != NULL && req->op->finish != NULL))
-			req->op->finish(req);
+	if (req->flags & REQ_FINISHED && req->op != NULL && req->op->finish != NULL)
+		req->op->finish(req);
+	if (req->flags & REQ_FINISHED)
 		request_complete(req);
-	} else {
+	else
 		request_issue(req);
-	}
 }
 
 void ring_run(struct ring *ring)

@@ -93,7 +93,8 @@ struct op_def {
 	/* Makes the call, blocking, and sets req->result. A punt worker, or the driver when there is none:
 	 * may not touch the ring. */
 	void (*block)(struct request *req);
-	/* block() returned: what is left to do in the driver. NULL: nothing. */
+	/* block() returned, or the request was cancelled: what is left to do in the driver. NULL: nothing.
+	 * A multishot request clears REQ_FINISHED to be issued again. */
 	void (*finish)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);

@@ -183,6 +183,13 @@ static inline bool ring_is_quiet(const struct ring *ring)
 	return ring->requests.used == 0 && ring->cq.backlog_count == 0 && !ring->cq.is_dropped;
 }
 
+/* Whether a CQE posted now goes into the CQ, not into the backlog. */
+static inline bool ring_cq_has_room(const struct ring *ring)
+{
+	return ring->cq.backlog_count == 0 &&
+	       cq_ready(&ring->cq, &ring->memory) < ring->memory.cq_entries;
+}
+
 /* Whether anything of the ring can complete without the program. */
 static inline bool ring_has_pending(const struct ring *ring)
 {

@@ -412,8 +412,9 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 	if (is_fixed && req->buffer_resource == NULL) {
 		int err = take_fixed_buffer(req, rw);
 
-		if (err)
-			return request_done(req, err);
+		if (err) /* of two faults the file's is told */
+			return request_done(req, file_kind_hint(request_fd(req)) == FILE_UNKNOWN ?
+							 -EBADF : err);
 	}
 	if (rw->iov_count == 0 && rw->offset != OFFSET_CURRENT && (s64)rw->offset < 0)
 		return request_done(req, -EINVAL);

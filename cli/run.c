@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -147,13 +148,14 @@ static int check_stats_path(const char *path)
 {
 	char folder[PATH_MAX];
 	const char *wanted = path;
+	struct stat st;
 
 	if (path[0] == '\0' || strlen(path) >= sizeof(folder))
 		return cli_usage("run: --stats wants a file name");
-	if (access(path, F_OK)) {
+	if (stat(path, &st)) {
 		strcpy(folder, path);
 		wanted = dirname(folder);
-	} else if (!access(path, X_OK) && path[strlen(path) - 1] == '/') {
+	} else if (S_ISDIR(st.st_mode)) {
 		errno = EISDIR;
 		return cli_usage("run: --stats %s: %m", path);
 	}

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/pages.h"
 #include "entry/route.h"
@@ -25,11 +26,16 @@
 
 /* Of the rings' shared memory: what lies before the CQEs. */
 #define RING_HEADER_SIZE 64
-#define PAGE_SIZE        4096
-#define HUGE_PAGE_SIZE   (2ul << 20)
+
+#define HUGE_PAGE_SIZE (2ul << 20)
 
 #define SQ_ENTRIES_MAX 32768u
 #define CQ_ENTRIES_MAX (2 * SQ_ENTRIES_MAX)
+
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static size_t round_up(size_t size, size_t unit)
 {
@@ -208,11 +214,11 @@ static int layout_of(u32 entries, const struct io_uring_params *p, struct layout
 		if (cq_entries < entries)
 			return -EINVAL;
 	}
-	layout->sqes_size = round_up(entries * sqe_size(p->flags), PAGE_SIZE);
+	layout->sqes_size = round_up(entries * sqe_size(p->flags), page_size());
 	layout->rings_size = RING_HEADER_SIZE + cq_entries * cqe_size(p->flags);
 	if (!(p->flags & IORING_SETUP_NO_SQARRAY))
 		layout->rings_size += entries * sizeof(u32);
-	layout->rings_size = round_up(layout->rings_size, PAGE_SIZE);
+	layout->rings_size = round_up(layout->rings_size, page_size());
 	return 0;
 }
 
@@ -222,7 +228,7 @@ static void *program_memory(size_t *size)
 	const int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_ANONYMOUS;
 	void *addr;
 
-	if (*size > PAGE_SIZE) {
+	if (*size > page_size()) {
 		size_t huge = round_up(*size, HUGE_PAGE_SIZE);
 
 		addr = (void *)host_call(SYS_mmap, NULL, huge, prot, flags | MAP_HUGETLB, -1, 0);

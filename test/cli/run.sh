@@ -400,6 +400,7 @@ check missing_program_is_one_line refused 2 "no program" --verbose
 check wrong_variable_is_one_line refused_with engine=best 2 "'best'" true
 check unwritable_stats_fail_before_the_program refused 2 "No such file" \
 	--stats "$scratch/none/x.json" -- touch "$scratch/ran"
+check folder_is_no_stats_file refused 2 "Is a directory" --stats "$scratch" -- touch "$scratch/ran"
 check program_did_not_run [ ! -e "$scratch/ran" ]
 check help_names_every_option eval \
 	'"$ringside" run --help | grep -c -e --engine= -e --trap= -e --stats -e --verbose |

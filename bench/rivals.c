@@ -1,7 +1,7 @@
 /*
  * rivals.c - the same reads by other means than io_uring
  *
- * Entry:     posixaio_reads(), libaio_reads(): functions of the table in cases.def
+ * Entry:     posixaio_reads(), libaio_reads(), preadv2_reads(): functions of the table in cases.def
  * Not here:  the pipeline itself, which they share with io_uring (workload.c)
  */
 #include <aio.h>
@@ -9,6 +9,7 @@
 #include <linux/aio_abi.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "bench/workload.h"
@@ -136,4 +137,22 @@ uint64_t libaio_reads(struct workload *load, uint64_t ops)
 	};
 
 	return pipeline(load, &engine, ops);
+}
+
+uint64_t preadv2_reads(struct workload *load, uint64_t ops)
+{
+	uint64_t done = 0;
+
+	while (done < ops) {
+		for (unsigned int slot = 0; slot < BENCH_DEPTH; slot++) {
+			struct iovec iov = {.iov_base = buffer(load, slot), .iov_len = BENCH_PAGE};
+
+			load->pages[slot] = next_page(load);
+			check_read(load, slot,
+				   preadv2(load->fd, &iov, 1,
+					   (off_t)(load->pages[slot] * BENCH_PAGE), RWF_NOWAIT));
+		}
+		done += BENCH_DEPTH;
+	}
+	return done;
 }

@@ -62,5 +62,6 @@ uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t o
 /* rivals.c */
 uint64_t posixaio_reads(struct workload *load, uint64_t ops);
 uint64_t libaio_reads(struct workload *load, uint64_t ops);
+uint64_t preadv2_reads(struct workload *load, uint64_t ops);
 
 #endif

@@ -164,8 +164,23 @@ static int scratch_open(int flags)
 
 static int try_memfd(void)
 {
+	return syscall(SYS_memfd_create, "ringside-doctor", 1u) < 0 ? -errno : 0;
+}
+
+/* A file without a name, shared memory all the same. */
+static int open_unnamed(const char *folder)
+{
+	return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+static int try_memory(void)
+{
 	int fd = (int)syscall(SYS_memfd_create, "ringside-doctor", 1u);
 
+	if (fd < 0)
+		fd = open_unnamed("/dev/shm");
+	if (fd < 0)
+		fd = open_unnamed("/tmp");
 	if (fd < 0 || ftruncate(fd, BLOCK))
 		return -errno;
 	if (mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED)
@@ -260,7 +275,9 @@ static int in_child(int (*trial)(void))
 }
 
 static struct probe_part parts[] = {
-	{"memfd", "memory files", "a ring's memory", "no ring can be made", true, 0},
+	{"memory", "ring memory", "rings can be made", "no ring can be made", true, 0},
+	{"memfd", "memfd", "a ring's memory has no name in any file system",
+	 "a ring's memory is an unnamed file in /dev/shm or /tmp", false, 0},
 	{"trap", "trap", "calls from inline assembly (static liburing) are caught",
 	 "only calls by liburing.so and by libc's syscall() are caught", false, 0},
 	{"aio", "Linux AIO", "O_DIRECT requests are queued at the device",
@@ -270,12 +287,12 @@ static struct probe_part parts[] = {
 	{"rwf_nowait", "RWF_NOWAIT",
 	 "reads of cached data complete at once, one thread waits for the rest",
 	 "buffered requests take a thread each", false, 0},
-	{"lease", "leases", "notice of other writers, for a cache of ringside's own",
-	 "files stay in the kernel's cache", false, 0},
+	{"lease", "leases", "not used yet: for a page cache, to be told of other writers",
+	 "not used yet", false, 0},
 };
 
 static int (*const trials[])(void) = {
-	try_memfd, try_trap, try_aio, try_direct, try_nowait, try_lease,
+	try_memory, try_memfd, try_trap, try_aio, try_direct, try_nowait, try_lease,
 };
 
 _Static_assert(sizeof(parts) / sizeof(parts[0]) == sizeof(trials) / sizeof(trials[0]),

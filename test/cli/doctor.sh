@@ -19,7 +19,8 @@ for file in "$forbid" "$build/ringside" "$build/libringside.so"; do
 	fi
 done
 
-sandbox=$(cd -- "$(dirname -- "$0")" && pwd -P)/../sandbox/run
+here=$(cd -- "$(dirname -- "$0")" && pwd -P)
+sandbox=$here/../sandbox/run
 failures=0
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
@@ -121,6 +122,38 @@ static_program()
 	file -L /sbin/ldconfig 2>/dev/null | grep -q 'static'
 }
 
+# A policy that refuses, besides io_uring, all that ringside would rather use.
+cat >"$scratch/meagre.json" <<-'END'
+	{"defaultAction": "SCMP_ACT_ALLOW",
+	 "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []}],
+	 "syscalls": [{"names": ["io_uring_setup", "io_uring_enter", "io_uring_register",
+	                         "memfd_create", "io_setup", "seccomp", "epoll_pwait2"],
+	               "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
+END
+
+in_a_meagre_container()
+{
+	SANDBOX_POLICY=$scratch/meagre.json \
+		"$sandbox" --build "$build" --bind "$scratch" -- "$@"
+}
+
+what_is_missing_is_named()
+{
+	json 'not d["ringside"]["memfd"]["works"] and not d["ringside"]["aio"]["works"]
+		and d["ringside"]["memory"]["works"] and d["ringside"]["usable"]
+		and d["ringside"]["rwf_nowait"]["works"]' \
+		in_a_meagre_container "$build/ringside" doctor --json
+}
+
+programs_run_without_what_is_missing()
+{
+	local calls=$build/test/cli/liburing_calls
+
+	dd if=/dev/zero of="$scratch/page" bs=4096 count=2 2>/dev/null
+	in_a_meagre_container "$build/ringside" run -- "$calls" <"$scratch/page" >"$scratch/out" &&
+		diff "$here/liburing_calls.expected" "$scratch/out"
+}
+
 in_the_container()
 {
 	"$sandbox" --build "$build" --bind "$scratch" -- "$build/ringside" doctor
@@ -175,6 +208,12 @@ if in_the_container >"$scratch/log" 2>&1 || [ $? -ne 77 ]; then
 	check container_policy_is_named says 0 "seccomp policy on this process answers" \
 		in_the_container
 	check container_lets_ringside_run says 0 "can run programs here" in_the_container
+	check what_is_missing_is_named what_is_missing_is_named
+	if [ -x "$build/test/cli/liburing_calls" ]; then
+		check programs_run_without_what_is_missing programs_run_without_what_is_missing
+	else
+		echo "skip programs_run_without_what_is_missing: liburing is not installed"
+	fi
 else
 	echo "skip container_policy_is_named: $(tail -n 1 "$scratch/log")"
 fi

@@ -12,6 +12,5 @@ const char *__asan_default_options(void);
 
 __attribute__((visibility("default"))) const char *__asan_default_options(void)
 {
-	return "verify_asan_link_order=0:detect_leaks=0:handle_segv=0:handle_sigbus=0:"
-	       "replace_str=0:replace_intrin=0";
+	return "verify_asan_link_order=0:detect_leaks=0:handle_segv=0:handle_sigbus=0";
 }

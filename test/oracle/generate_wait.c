@@ -249,8 +249,6 @@ static struct op *receive_op(struct generator *g, const struct channel *c, int l
 	}
 	if (way < 2 && draw_percent(g, 50))
 		op->off.v = (uint64_t)-1;
-	if (way >= 2 && draw_percent(g, 15))
-		op->sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
 	return op;
 }
 
@@ -350,12 +348,15 @@ static bool receive_draw(struct generator *g)
 	c->touched = g->batch;
 	len = draw_receive_length(g, c);
 	op = receive_op(g, c, len);
+	/* Alone only: behind an ASYNC request a worker runs it, which cannot arm, and gives EAGAIN. */
+	if (is_receive(op) && draw_percent(g, 15))
+		op->sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
 	if (is_readable(c)) {
 		if (is_receive(op) && draw_percent(g, 15))
 			op->sqe.msg_flags = MSG_PEEK;
 		else
 			channel_take(c, len);
-		if (draw_percent(g, 10))
+		if (!op->sqe.ioprio && draw_percent(g, 10))
 			op->sqe.flags |= IOSQE_ASYNC;
 		return true;
 	}
@@ -368,7 +369,7 @@ static bool receive_draw(struct generator *g)
 	w->channel = (int8_t)channel;
 	w->object = c->reader;
 	w->len = len;
-	w->async = !g->cancels && draw_percent(g, 15);
+	w->async = !g->cancels && !op->sqe.ioprio && draw_percent(g, 15);
 	if (w->async) {
 		/* The worker takes the file when it gets there, so not from a slot that may change. */
 		op_set_fd(op, c->reader);

@@ -23,7 +23,7 @@
 #define BIT(state) (1u << REQUEST_##state)
 
 /* Where each state may go: T1 of request.h. */
-static const u16 legal_moves[] = {
+const u16 request_legal_moves[REQUEST_COMPLETE + 1] = {
 	[REQUEST_SUBMITTED] = BIT(ISSUED) | BIT(HELD) | BIT(COMPLETE),
 	[REQUEST_HELD] = BIT(QUEUED) | BIT(ISSUED) | BIT(COMPLETE),
 	[REQUEST_QUEUED] = BIT(ISSUED) | BIT(COMPLETE) | BIT(HELD) | BIT(WAIT_POLL) |
@@ -49,14 +49,6 @@ static const char *const state_names[] = {
 const char *request_state_name(enum request_state state)
 {
 	return state_names[state];
-}
-
-void request_set_state(struct request *req, enum request_state state)
-{
-	rs_assert(legal_moves[req->state] & 1u << state);
-	/* Relaxed: another thread that owned the request hands it over through the task-work
-	 * queue, whose push and take order everything else. */
-	store_relaxed(&req->state, (u8)state);
 }
 
 void ring_ready_add(struct ring *ring, struct request *req)

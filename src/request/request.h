@@ -160,8 +160,20 @@ _Static_assert(sizeof(struct request) <= 384, "memory for one waiting request st
 		(type *)(void *)(req)->data;                                                       \
 	})
 
-/* The only writer of req->state. Asserts that the move is legal. */
-void request_set_state(struct request *req, enum request_state state);
+/* Bit s of element t: the move from state t to state s is legal (T1). */
+extern const u16 request_legal_moves[REQUEST_COMPLETE + 1];
+
+/*
+ * The only writer of req->state. Asserts that the move is legal. Relaxed: a
+ * thread that owned the request hands it over through the task-work queue,
+ * whose push and take order everything else.
+ */
+static inline void request_set_state(struct request *req, enum request_state state)
+{
+	rs_assert(request_legal_moves[req->state] >> state & 1);
+	store_relaxed(&req->state, (u8)state);
+}
+
 const char *request_state_name(enum request_state state);
 
 static inline void request_fail(struct request *req)

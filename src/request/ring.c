@@ -131,10 +131,8 @@ void *ring_alloc(struct ring *ring, size_t size)
 	return pages_alloc(size);
 }
 
-void ring_free(struct ring *ring, void *ptr, size_t size)
+void ring_free_memory(struct ring *ring, void *ptr, size_t size)
 {
-	if (ptr == NULL)
-		return;
 	for (u32 i = 0; i < RING_ALLOC_CLASSES; i++) {
 		if (size <= alloc_sizes[i]) {
 			slab_free(&ring->alloc[i], ptr);

@@ -175,7 +175,13 @@ void ring_flush_backlog(struct ring *ring);
 
 /* Driver. Memory for an operation's copies, freed with the same size; NULL if there is none. */
 void *ring_alloc(struct ring *ring, size_t size);
-void ring_free(struct ring *ring, void *ptr, size_t size);
+void ring_free_memory(struct ring *ring, void *ptr, size_t size);
+
+static inline void ring_free(struct ring *ring, void *ptr, size_t size)
+{
+	if (unlikely(ptr != NULL))
+		ring_free_memory(ring, ptr, size);
+}
 
 /* Nothing waits, is to be run, or has to be moved to the CQ: what was posted is all there is. */
 static inline bool ring_is_quiet(const struct ring *ring)

@@ -73,10 +73,7 @@ static void biased_lock_rebias(struct biased_lock *lock)
 
 void biased_lock_acquire_slow(struct biased_lock *lock)
 {
-	u32 self = thread_id();
-
-	rs_assert(load_relaxed(&lock->owner) != self);
-	if (load_relaxed(&lock->bias) == self) {
+	if (load_relaxed(&lock->bias) == thread_id()) {
 		/* It stored `inside` and found that it may not: it retreats, and who waits for that is woken. */
 		store_release(&lock->inside, 0);
 		biased_lock_wake_revoker(lock);
@@ -87,20 +84,16 @@ void biased_lock_acquire_slow(struct biased_lock *lock)
 			lock->revocations++;
 		biased_lock_revoke(lock, true);
 	}
-	store_relaxed(&lock->owner, self);
 }
 
 bool biased_lock_acquire_try(struct biased_lock *lock)
 {
-	u32 self = thread_id();
-
 	if (load_relaxed(&lock->inside) || !lock_acquire_try(&lock->word))
 		return false;
-	if (load_relaxed(&lock->bias) != self && !biased_lock_revoke(lock, false)) {
+	if (load_relaxed(&lock->bias) != thread_id() && !biased_lock_revoke(lock, false)) {
 		lock_release(&lock->word);
 		return false;
 	}
-	store_relaxed(&lock->owner, self);
 	return true;
 }
 
@@ -111,7 +104,7 @@ void biased_lock_wake_revoker(struct biased_lock *lock)
 
 void biased_lock_release_slow(struct biased_lock *lock)
 {
-	store_relaxed(&lock->owner, 0);
+	rs_assert(biased_lock_is_mine(lock));
 	biased_lock_rebias(lock);
 	lock_release(&lock->word);
 }

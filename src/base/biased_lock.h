@@ -20,7 +20,12 @@
  * never moves to another: a lock whose bias costs more than it saves loses it for
  * good (`revoked` stays set). So a thread that saw an old bias cannot be wrong.
  *
- * Invariants:  B1 owner is the holder's thread id, or 0
+ * A signal handler may run at any instruction of this. Its thread has the lock from the
+ * instruction that stores `inside`, or that takes `word`, and biased_lock_is_mine() says so from
+ * there on: a word beside them that named the owner would be late by some instructions, in which
+ * the handler would take the lock once more and release it under its thread's feet.
+ *
+ * Invariants:  B1 the holder is `bias` if inside is 1 and revoked was 0, else who holds `word`
  *              B2 `bias` changes from 0 to a thread once, and only with `word` held
  *              B3 inside is stored by the thread `bias` only
  * ThreadSanitizer does not know membarrier(2): built for it, no lock is ever biased.
@@ -34,7 +39,6 @@ struct biased_lock {
 	u32 bias;	 /* (a) thread that may take it by `inside`, or 0 */
 	u32 inside;	 /* (a) 1: the biased thread holds it */
 	u32 revoked;	 /* (a) 1: it must take `word` like everybody else */
-	u32 owner;	 /* (a) holder's thread id, 0 when free */
 	struct lock word; /* held by every holder but the one that is `inside` */
 	u32 candidate;	 /* (holder) who took it last */
 	u32 streak;	 /* (holder) how often in a row */
@@ -49,7 +53,9 @@ void biased_lock_wake_revoker(struct biased_lock *lock);
 
 static inline bool biased_lock_is_mine(const struct biased_lock *lock)
 {
-	return load_relaxed(&lock->owner) == thread_id();
+	if (load_relaxed(&lock->inside) && load_relaxed(&lock->bias) == thread_id())
+		return true;
+	return lock_is_mine(&lock->word);
 }
 
 /* Not recursive: asserted. Pairs with biased_lock_release(). */
@@ -58,22 +64,18 @@ static inline void biased_lock_acquire(struct biased_lock *lock)
 	u32 self = thread_id();
 
 	if (likely(load_relaxed(&lock->bias) == self)) {
-		rs_assert(load_relaxed(&lock->owner) != self);
+		rs_assert(!biased_lock_is_mine(lock));
 		store_relaxed(&lock->inside, 1);
 		barrier_compiler(); /* the processor's barrier is in biased_lock_revoke() */
-		if (likely(!load_acquire(&lock->revoked))) {
-			store_relaxed(&lock->owner, self);
+		if (likely(!load_acquire(&lock->revoked)))
 			return;
-		}
 	}
 	biased_lock_acquire_slow(lock);
 }
 
 static inline void biased_lock_release(struct biased_lock *lock)
 {
-	rs_assert(biased_lock_is_mine(lock));
 	if (likely(load_relaxed(&lock->inside) && load_relaxed(&lock->bias) == thread_id())) {
-		store_relaxed(&lock->owner, 0);
 		store_release(&lock->inside, 0);
 		barrier_compiler(); /* as above */
 		if (unlikely(load_relaxed(&lock->revoked)))

@@ -29,10 +29,19 @@ void lock_acquire_slow(struct lock *lock)
 			return;
 		cpu_relax();
 	}
-	/* Taken as 2: somebody else may sleep too, and nobody counts the sleepers. */
-	while (exchange_acquire(&lock->word, 2) != 0)
-		raw_syscall4(SYS_futex, (long)&lock->word, FUTEX_WAIT_PRIVATE, 2, 0);
-	store_relaxed(&lock->owner, thread_id());
+	/* Taken with SLEEPERS: somebody else may sleep too, and nobody counts the sleepers. */
+	for (;;) {
+		u32 word = 0;
+
+		if (compare_exchange_acquire(&lock->word, &word, thread_id() | LOCK_SLEEPERS))
+			return;
+		if (!(word & LOCK_SLEEPERS)) {
+			if (!compare_exchange(&lock->word, &word, word | LOCK_SLEEPERS))
+				continue;
+			word |= LOCK_SLEEPERS;
+		}
+		raw_syscall4(SYS_futex, (long)&lock->word, FUTEX_WAIT_PRIVATE, word, 0);
+	}
 }
 
 void lock_wake_one(struct lock *lock)

@@ -2,11 +2,13 @@
  * lock.h - the lock of ringside: a futex word that knows its owner
  *
  * Uncontended, taking and releasing it are one atomic operation each and no
- * system call. The owner's thread id is kept so that lock_is_mine() can be
+ * system call. The word is the owner's thread id, so that lock_is_mine() can be
  * asserted, and so that a signal handler that calls into ringside while its
- * own thread is inside can be told apart from contention (lock_acquire_or_mine()).
+ * own thread is inside can be told apart from contention. Both change in one
+ * instruction: there is none at which a thread has the lock and does not know it.
  *
- * States of `word`: 0 free, 1 held, 2 held and somebody sleeps on it.
+ * States of `word`: 0 free, else the holder's thread id, with LOCK_SLEEPERS if
+ * somebody sleeps on it.
  * The kernel's counterpart: ctx->uring_lock, a mutex; a signal handler cannot
  * find it held, because handlers run in user mode only.
  */
@@ -17,12 +19,13 @@
 #include "base/atomic.h"
 #include "base/types.h"
 
+#define LOCK_SLEEPERS (1u << 31) /* thread ids are smaller */
+
 struct lock {
-	u32 word;  /* (a) */
-	u32 owner; /* (a) written by the holder only; 0 when free */
+	u32 word; /* (a) */
 };
 
-#define LOCK_INIT ((struct lock){0, 0})
+#define LOCK_INIT ((struct lock){0})
 
 extern __thread u32 lock_thread_id __attribute__((tls_model("initial-exec")));
 
@@ -41,17 +44,14 @@ void lock_wake_one(struct lock *lock);
 
 static inline bool lock_is_mine(const struct lock *lock)
 {
-	return load_relaxed(&lock->owner) == thread_id();
+	return (load_relaxed(&lock->word) & ~LOCK_SLEEPERS) == thread_id();
 }
 
 static inline bool lock_acquire_try(struct lock *lock)
 {
 	u32 expected = 0;
 
-	if (!compare_exchange_acquire(&lock->word, &expected, 1))
-		return false;
-	store_relaxed(&lock->owner, thread_id());
-	return true;
+	return compare_exchange_acquire(&lock->word, &expected, thread_id());
 }
 
 /* Pairs with lock_release(). Not recursive: asserts that the caller does not hold it. */
@@ -66,8 +66,7 @@ static inline void lock_acquire(struct lock *lock)
 static inline void lock_release(struct lock *lock)
 {
 	rs_assert(lock_is_mine(lock));
-	store_relaxed(&lock->owner, 0);
-	if (unlikely(exchange_release(&lock->word, 0) == 2))
+	if (unlikely(exchange_release(&lock->word, 0) & LOCK_SLEEPERS))
 		lock_wake_one(lock);
 }
 

@@ -10,7 +10,7 @@
 #define THREADS 4
 #define ROUNDS  20000
 
-static struct lock lock = {0, 0};
+static struct lock lock;
 static u64 counter; /* plain: the lock protects it */
 static u32 other_saw_try;
 

@@ -43,7 +43,8 @@ void slab_destroy(struct slab *slab)
 
 int slab_grow(struct slab *slab)
 {
-	size_t size = slab->chunks ? LATER_CHUNK : FIRST_CHUNK;
+	bool is_large = slab->object_size > FIRST_CHUNK / 4;
+	size_t size = slab->chunks || is_large ? LATER_CHUNK : FIRST_CHUNK;
 	u32 count = (u32)((size - CHUNK_HEADER) / slab->object_size);
 	struct slab_chunk *chunk;
 	char *first;

@@ -85,7 +85,9 @@ int poll_substitute(int fd)
 	const struct fd_slot *slot = fd_slot(fd);
 	struct ring *ring = slot ? load_acquire(&slot->ring) : NULL;
 
-	return likely(ring == NULL) ? fd : ring_poll_fd(ring);
+	if (likely(ring == NULL))
+		return fd < 0 ? -EBADF : fd;
+	return ring_poll_fd(ring);
 }
 
 static struct poll_target *target_create(struct ring *ring, int fd, bool is_multi)

@@ -28,7 +28,8 @@ void poll_disarm(struct request *req);
  * or -EBADF. Never blocks. */
 int poll_now(int fd, u32 events);
 
-/* The descriptor to poll in place of fd: a ring's eventfd if it is a ring (ring_poll_fd()), else fd. */
+/* The descriptor to poll in place of fd: a ring's eventfd if it is a ring (ring_poll_fd()), else fd; -errno, -EBADF
+ * if fd is negative. */
 int poll_substitute(int fd);
 
 /* The ring's pollable eventfd, made when first asked for; -errno. Any thread, no lock needed. */

@@ -121,10 +121,13 @@ struct zcrx_ctrl;
 
 /*
  * Begins the definition of a function that stands in for liburing's: exported,
- * without a version, so that a reference to any LIBURING_2.x version binds to it.
+ * without a version, so that a reference to any LIBURING_2.x version binds to
+ * it. Weak, which says nothing to the dynamic loader: a program that links both
+ * libringside.a and liburing.a, and wants of the latter a function that is not
+ * here, gets with it liburing's own of these, which come in by the trap.
  */
 #define LIBURING(type, name, ...)                                                                  \
-	RS_EXPORT type name(__VA_ARGS__);                                                          \
+	RS_EXPORT __attribute__((weak)) type name(__VA_ARGS__);                                    \
 	RS_EXPORT type name(__VA_ARGS__)
 
 /* io_uring_enter() on the ring's own descriptor or index (liburing.c). */

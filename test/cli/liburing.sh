@@ -117,6 +117,20 @@ functions_alone_are_enough()
 		! grep -q '"sqes": 0,' "$scratch/stats.json"
 }
 
+# liburing's archive: every call is inline assembly.
+calls_of_the_archive_come_by_the_trap()
+{
+	same_as "$here/liburing_calls.expected" "$forbid" -- "$build/ringside" run \
+		--stats "$scratch/stats.json" -- "${calls}_inline" &&
+		! grep -q '"traps": 0,' "$scratch/stats.json"
+}
+
+# Both archives in one program, each with functions that the other lacks.
+both_archives_link_and_work()
+{
+	same_as "$here/liburing_calls.expected" "$forbid" -- "$build/ringside" run -- "${calls}_both"
+}
+
 program_without_liburing_is_not_concerned()
 {
 	timeout -k 5 60 "$build/ringside" run -- sh -c 'cat /proc/$$/maps' >"$scratch/maps" &&
@@ -136,6 +150,12 @@ else
 fi
 check refused_by_the_kernel_they_behave_as_written_down run_forbidden
 check functions_alone_are_enough functions_alone_are_enough
+if [ -x "${calls}_inline" ]; then
+	check calls_of_the_archive_come_by_the_trap calls_of_the_archive_come_by_the_trap
+	check both_archives_link_and_work both_archives_link_and_work
+else
+	echo "skip calls_of_the_archive_come_by_the_trap: liburing.a is not installed"
+fi
 check program_without_liburing_is_not_concerned program_without_liburing_is_not_concerned
 
 [ $failures -eq 0 ]

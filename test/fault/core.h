@@ -84,7 +84,8 @@ static inline struct io_uring_sqe *core_sqe(struct io_uring *ring, __u64 user_da
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
-	assert_non_null(sqe);
+	if (sqe == NULL)
+		abort(); /* more SQEs than entries: the test's own mistake */
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->user_data = user_data;
 	return sqe;

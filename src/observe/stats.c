@@ -69,6 +69,7 @@ static struct {
 
 static struct region_header *region;                     /* (c) NULL before stats_init() */
 static struct stats_block *region_blocks = &spare.block; /* (c) */
+static u32 region_capacity;                              /* (c) blocks that are mapped */
 static bool region_is_shared;                            /* (c) */
 static bool process_has_block; /* (a) stats_process is no longer block 0 */
 
@@ -100,10 +101,13 @@ static void header_fill(struct region_header *header, u32 blocks)
 	header->owners[0] = process_id(); /* never released */
 }
 
-static void region_use(struct region_header *header, struct stats_block *blocks, bool is_shared)
+/* From here on nothing in the header is trusted: every process of the run can write to it. */
+static void region_use(struct region_header *header, struct stats_block *blocks, u32 capacity,
+		       bool is_shared)
 {
 	region = header;
 	region_blocks = blocks;
+	region_capacity = capacity;
 	region_is_shared = is_shared;
 	blocks[0].is_shared = 1;
 	process_has_block = false;
@@ -117,7 +121,7 @@ static int region_map(int fd, size_t size)
 
 	if (addr < 0 && addr > -4096)
 		return (int)addr;
-	region_use((void *)addr, (void *)(addr + HEADER_SIZE), true);
+	region_use((void *)addr, (void *)(addr + HEADER_SIZE), STATS_BLOCKS, true);
 	return 0;
 }
 
@@ -170,13 +174,13 @@ static void region_make_private(void)
 
 	if (addr == NULL) {
 		header_fill(&spare.header, 1);
-		region_use(&spare.header, &spare.block, false);
+		region_use(&spare.header, &spare.block, 1, false);
 		return;
 	}
 	/* A huge page for a few counters would be a hundred times what they need. */
 	raw_syscall3(SYS_madvise, (long)addr, (long)size, MADV_NOHUGEPAGE);
 	header_fill((void *)addr, STATS_BLOCKS_PRIVATE);
-	region_use((void *)addr, (void *)(addr + HEADER_SIZE), false);
+	region_use((void *)addr, (void *)(addr + HEADER_SIZE), STATS_BLOCKS_PRIVATE, false);
 }
 
 static int region_join(int fd)
@@ -216,13 +220,14 @@ bool stats_region_is_mine(void)
 /* The parent's figures are in the child's copy; the child begins at nothing. */
 static void region_clear(void)
 {
-	u32 blocks = region->blocks, maker = region->owners[0];
+	u32 maker = region->owners[0];
 
 	if (region == &spare.header)
 		memset(&spare, 0, sizeof(spare));
 	else
-		raw_syscall3(SYS_madvise, (long)region, (long)REGION_SIZE(blocks), MADV_DONTNEED);
-	header_fill(region, blocks);
+		raw_syscall3(SYS_madvise, (long)region, (long)REGION_SIZE(region_capacity),
+			     MADV_DONTNEED);
+	header_fill(region, region_capacity);
 	region->owners[0] = maker;
 }
 
@@ -232,7 +237,12 @@ void stats_after_fork(void)
 		return;
 	if (!region_is_shared)
 		region_clear();
-	region_use(region, region_blocks, region_is_shared);
+	region_use(region, region_blocks, region_capacity, region_is_shared);
+}
+
+static u32 region_high_water(void)
+{
+	return min_of(load_relaxed(&region->high_water), region_capacity);
 }
 
 static void high_water_raise(u32 blocks)
@@ -264,7 +274,7 @@ static struct stats_block *block_take(u64 is_shared)
 	if (region == NULL)
 		return region_blocks;
 	for (int any = 0; any <= 1; any++) {
-		u32 blocks = any || !is_shared ? region->blocks : load_relaxed(&region->high_water);
+		u32 blocks = any || !is_shared ? region_capacity : region_high_water();
 
 		for (u32 i = 1; i < blocks; i++) {
 			if (!any && (load_relaxed(&region->owners[i]) ||
@@ -304,7 +314,7 @@ void stats_block_release(struct stats_block *block)
 
 	if (index == 0)
 		return;
-	rs_assert(region && index < region->blocks);
+	rs_assert(region && index < region_capacity);
 	/* After fork() the child may not give away what its parent's rings count in. */
 	if (load_relaxed(&region->owners[index]) == process_id())
 		store_release(&region->owners[index], 0);
@@ -376,7 +386,7 @@ static void op_latency(struct stats_totals *totals, u32 opcode, u32 blocks)
 
 void stats_totals(struct stats_totals *totals)
 {
-	u32 blocks = region ? load_relaxed(&region->high_water) : 1;
+	u32 blocks = region ? region_high_water() : 1;
 
 	memset(totals, 0, sizeof(*totals));
 	for (u32 i = 0; i < blocks; i++) {

@@ -371,6 +371,31 @@ static void nobody_can_cut_the_region_short(void **state)
 	run_in_child(region_cannot_shrink);
 }
 
+/* The program has the region mapped too, and may write anything there. */
+static void scribble(void)
+{
+	struct stats_totals *totals = malloc(sizeof(*totals));
+	int fd = stats_region_create();
+	char *page;
+
+	check(totals && fd >= 0);
+	stats_count(stats_block_claim(), COUNTER_SQES, 1);
+	page = mmap(NULL, 4096 * 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	check(page != MAP_FAILED);
+	for (int byte = 0; byte < 256; byte += 51) {
+		memset(page, byte, 4096 * 8);
+		stats_totals(totals);
+		check(stats_block_claim() != NULL);
+	}
+	free(totals);
+}
+
+static void what_a_program_scribbles_there_harms_only_the_figures(void **state)
+{
+	(void)state;
+	run_in_child(scribble);
+}
+
 static void sparse(void)
 {
 	struct stat st;
@@ -436,6 +461,7 @@ int main(void)
 		cmocka_unit_test(a_forked_child_counts_for_the_parent_when_somebody_collects),
 		cmocka_unit_test(a_number_that_is_another_file_by_now_is_left_alone),
 		cmocka_unit_test(nobody_can_cut_the_region_short),
+		cmocka_unit_test(what_a_program_scribbles_there_harms_only_the_figures),
 		cmocka_unit_test(a_block_without_latencies_takes_little_memory),
 		cmocka_unit_test(latencies_come_out_in_nanoseconds),
 	};

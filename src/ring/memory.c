@@ -19,6 +19,16 @@ _Static_assert(offsetof(struct ring_header, sq_ring_mask) == 16, "as the kernel'
 _Static_assert(offsetof(struct ring_header, sq_dropped) == 32, "as the kernel's");
 _Static_assert(offsetof(struct ring_header, cq_overflow) == 44, "as the kernel's");
 
+/* Where the CQEs end. Twice as far with CQE32: the kernel doubles all that stands before, the
+ * header too, and programs may have computed that instead of asking. */
+static u32 cqes_end_of(const struct ring_memory *memory)
+{
+	u32 end = (u32)sizeof(struct ring_header) +
+		  memory->cq_entries * (u32)sizeof(struct io_uring_cqe);
+
+	return memory->cqe_shift == 5 ? 2 * end : end;
+}
+
 static u32 align_up(u32 value, u32 alignment)
 {
 	return (value + alignment - 1) & ~(alignment - 1);
@@ -33,7 +43,7 @@ void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *para
 	memory->sqe_shift = params->flags & IORING_SETUP_SQE128 ? 7 : 6;
 	memory->cqe_shift = params->flags & IORING_SETUP_CQE32 ? 5 : 4;
 	memory->sqes_size = (size_t)memory->sq_entries << memory->sqe_shift;
-	cqes_end = (u32)sizeof(struct ring_header) + (memory->cq_entries << memory->cqe_shift);
+	cqes_end = cqes_end_of(memory);
 	memory->header_size = cqes_end;
 
 	params->sq_off.head = offsetof(struct ring_header, sq_head);
@@ -65,11 +75,10 @@ void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *para
 
 static void memory_point(struct ring_memory *memory, char *base, char *sqes, bool has_array)
 {
-	u32 cqes_end = (u32)sizeof(struct ring_header) + (memory->cq_entries << memory->cqe_shift);
-
 	memory->header = (struct ring_header *)base;
 	memory->cqes = base + sizeof(struct ring_header);
-	memory->sq_array = has_array ? (u32 *)(base + align_up(cqes_end, CACHE_LINE)) : NULL;
+	memory->sq_array =
+		has_array ? (u32 *)(base + align_up(cqes_end_of(memory), CACHE_LINE)) : NULL;
 	memory->sqes = sqes;
 }
 
@@ -115,8 +124,7 @@ static int memory_set_size(int fd, u64 size)
 
 int ring_memory_create(struct ring_memory *memory)
 {
-	bool has_array = memory->header_size >
-			 sizeof(struct ring_header) + ((size_t)memory->cq_entries << memory->cqe_shift);
+	bool has_array = memory->header_size > cqes_end_of(memory);
 	void *base = NULL, *sqes = NULL;
 	int err, fd = memory_file();
 

@@ -19,7 +19,8 @@
 #include "base/abi.h"
 #include "base/types.h"
 
-/* Field for field where the kernel has them: programs are told by io_uring_params, but some assume it. */
+/* Field for field where the kernel has them: programs are told by io_uring_params, but some
+ * assume it. */
 struct ring_header {
 	u32 sq_head, sq_tail;
 	u32 cq_head, cq_tail;
@@ -34,17 +35,18 @@ struct ring_header {
 _Static_assert(sizeof(struct ring_header) == 64, "the CQEs begin at the next cache line");
 
 struct ring_memory {
-	struct ring_header *header; /* (c) shared */
-	char *cqes;		    /* (c) shared */
-	u32 *sq_array;		    /* (c) shared; NULL with NO_SQARRAY */
-	char *sqes;		    /* (c) shared */
-	u32 sq_entries, cq_entries; /* (c) powers of two */
-	u32 sqe_shift, cqe_shift;   /* (c) log2 of an entry's bytes */
+	struct ring_header *header;    /* (c) shared */
+	char *cqes;                    /* (c) shared */
+	u32 *sq_array;                 /* (c) shared; NULL with NO_SQARRAY */
+	char *sqes;                    /* (c) shared */
+	u32 sq_entries, cq_entries;    /* (c) powers of two */
+	u32 sqe_shift, cqe_shift;      /* (c) log2 of an entry's bytes */
 	size_t header_size, sqes_size; /* (c) bytes mapped */
-	bool is_users;		    /* (c) NO_MMAP: the program's own memory, not to be unmapped */
+	bool is_users; /* (c) NO_MMAP: the program's own memory, not to be unmapped */
 };
 
-/* Fills the sizes and offsets of `memory` and `params` from the (already checked) entries and flags. */
+/* Fills the sizes and offsets of `memory` and `params` from the (already checked) entries and
+ * flags. */
 void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *params);
 
 /* Makes and maps the memfd; returns its descriptor (close-on-exec, a program's one) or -errno. */

@@ -9,7 +9,8 @@
 
 #include "base/types.h"
 
-/* Prints the failed condition to stderr and aborts. Safe in a signal handler and with any lock held. */
+/* Prints the failed condition to stderr and aborts. Safe in a signal handler and with any lock
+ * held. */
 _Noreturn RS_COLD void assert_failed(const char *condition, const char *file, int line);
 
 #define rs_assert(cond)                                                                            \

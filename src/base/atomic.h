@@ -19,7 +19,8 @@
 #define or_full(p, v)          __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
 #define and_full(p, v)         __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
 
-/* If *p is *expected then *p becomes v; else *expected becomes *p. Returns whether *p was changed. */
+/* If *p is *expected then *p becomes v; else *expected becomes *p. Returns whether *p was
+ * changed. */
 #define compare_exchange(p, expected, v)                                                           \
 	__atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 #define compare_exchange_acquire(p, expected, v)                                                   \
@@ -35,7 +36,8 @@
 #define barrier_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 
-/* Orders nothing for the processor: for the frequent side of an asymmetric barrier (host/membarrier.h). */
+/* Orders nothing for the processor: for the frequent side of an asymmetric barrier
+ * (host/membarrier.h). */
 #define barrier_compiler() __asm__ volatile("" ::: "memory")
 
 #if defined(__x86_64__)

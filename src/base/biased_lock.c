@@ -24,15 +24,16 @@
 #define BIAS_AFTER 16
 /* More than this, and the bias costs more than it saves. */
 #define REVOCATIONS_MAX 1000
-#define SPINS		200
+#define SPINS           200
 
 static long membarrier(int command)
 {
 	return raw_syscall3(SYS_membarrier, command, 0, 0);
 }
 
-/* The program forbade itself membarrier(2) after the bias was given (a late seccomp filter). A millisecond
- * holds a timer interrupt or a context switch for whoever runs: its stores are out by then. */
+/* The program forbade itself membarrier(2) after the bias was given (a late seccomp filter). A
+ * millisecond holds a timer interrupt or a context switch for whoever runs: its stores are out
+ * by then. */
 static RS_COLD void barrier_by_time(void)
 {
 	struct timespec millisecond = {.tv_nsec = 1000000};
@@ -41,8 +42,9 @@ static RS_COLD void barrier_by_time(void)
 	barrier_full();
 }
 
-/* The biased thread is kept out from now on, and is outside when this returns true. With `wait` false
- * it may return false: the thread is inside, and nothing has changed. The caller holds `word`. */
+/* The biased thread is kept out from now on, and is outside when this returns true. With `wait`
+ * false it may return false: the thread is inside, and nothing has changed. The caller holds
+ * `word`. */
 static bool biased_lock_revoke(struct biased_lock *lock, bool wait)
 {
 	if (load_relaxed(&lock->bias) == 0 || load_relaxed(&lock->revoked))
@@ -74,7 +76,8 @@ static void biased_lock_rebias(struct biased_lock *lock)
 void biased_lock_acquire_slow(struct biased_lock *lock)
 {
 	if (load_relaxed(&lock->bias) == thread_id()) {
-		/* It stored `inside` and found that it may not: it retreats, and who waits for that is woken. */
+		/* It stored `inside` and found that it may not: it retreats, and who waits for
+		 * that is woken. */
 		store_release(&lock->inside, 0);
 		biased_lock_wake_revoker(lock);
 		lock_acquire(&lock->word);

@@ -36,13 +36,13 @@
 #include "base/lock.h"
 
 struct biased_lock {
-	u32 bias;	 /* (a) thread that may take it by `inside`, or 0 */
-	u32 inside;	 /* (a) 1: the biased thread holds it */
-	u32 revoked;	 /* (a) 1: it must take `word` like everybody else */
+	u32 bias;         /* (a) thread that may take it by `inside`, or 0 */
+	u32 inside;       /* (a) 1: the biased thread holds it */
+	u32 revoked;      /* (a) 1: it must take `word` like everybody else */
 	struct lock word; /* held by every holder but the one that is `inside` */
-	u32 candidate;	 /* (holder) who took it last */
-	u32 streak;	 /* (holder) how often in a row */
-	u32 revocations; /* (holder) */
+	u32 candidate;    /* (holder) who took it last */
+	u32 streak;       /* (holder) how often in a row */
+	u32 revocations;  /* (holder) */
 };
 
 #define BIASED_LOCK_INIT ((struct biased_lock){0})
@@ -88,8 +88,8 @@ static inline void biased_lock_release(struct biased_lock *lock)
 /* False if anybody holds it. Does not wait. */
 bool biased_lock_acquire_try(struct biased_lock *lock);
 
-/* The holder takes it again and again: after BIAS_AFTER calls in a row by one thread it is biased to
- * it. Not for locks that several threads take often. */
+/* The holder takes it again and again: after BIAS_AFTER calls in a row by one thread it is
+ * biased to it. Not for locks that several threads take often. */
 void biased_lock_may_bias(struct biased_lock *lock);
 
 #endif

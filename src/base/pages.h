@@ -16,7 +16,8 @@ void *pages_alloc(size_t size);
 /* Like pages_alloc(), but memory is only charged when it is touched. */
 void *pages_reserve(size_t size);
 
-/* `old` (may be NULL with old_size 0) grown to new_size, possibly moved; NULL leaves `old` as it was. */
+/* `old` (may be NULL with old_size 0) grown to new_size, possibly moved; NULL leaves `old` as it
+ * was. */
 void *pages_grow(void *old, size_t old_size, size_t new_size);
 
 /* NULL is fine. */

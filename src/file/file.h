@@ -33,21 +33,22 @@ enum file_kind {
 	FILE_UNKNOWN, /* not asked yet, or forgotten */
 	FILE_REGULAR, /* regular file or block device, through the kernel's cache */
 	FILE_DIRECT,  /* the same, opened O_DIRECT */
-	FILE_STREAM,  /* can be waited for: pipe, socket, tty, eventfd, ... and other character devices */
-	FILE_OTHER,   /* directory, O_PATH, ...: the kernel will say what is wrong */
+	/* can be waited for: pipe, socket, tty, eventfd, ... and other character devices */
+	FILE_STREAM,
+	FILE_OTHER, /* directory, O_PATH, ...: the kernel will say what is wrong */
 };
 
 /* From the first file_hold() of a number to the last file_put(). */
 struct file {
-	u32 refs;	  /* (q: file_lock) */
-	s32 fd;		  /* (a) number to use now; changed by file_detach() only */
+	u32 refs;          /* (q: file_lock) */
+	s32 fd;            /* (a) number to use now; changed by file_detach() only */
 	struct file *next; /* (q: file_lock) free list */
 };
 
 struct fd_slot {
 	struct file *file; /* (q: file_lock) the held file of this number */
-	void *ring;	   /* (a) the ring whose descriptor this is; set by syscall/ */
-	u8 kind;	   /* (a) enum file_kind, a hint */
+	void *ring;        /* (a) the ring whose descriptor this is; set by syscall/ */
+	u8 kind;           /* (a) enum file_kind, a hint */
 };
 
 extern struct fd_slot fd_slots[FD_SLOTS];
@@ -80,16 +81,16 @@ static inline void file_forget(int fd)
 /* Whether the open file of fd is O_NONBLOCK. Asks the kernel each time. */
 bool file_is_nonblocking(int fd);
 
-/* A reference to the file that fd names now. NULL only when there is no memory. Does not check that fd
- * is open. */
+/* A reference to the file that fd names now. NULL only when there is no memory. Does not check
+ * that fd is open. */
 struct file *file_hold(int fd);
 
-/* A file of its own, on a private duplicate of fd: for a call that another thread will make at a time
- * of its own, which no close() of the program's can wait for. NULL and the -errno in *err. */
+/* A file of its own, on a private duplicate of fd: for a call that another thread will make at a
+ * time of its own, which no close() of the program's can wait for. NULL and the -errno in *err. */
 struct file *file_duplicate(int fd, int *err);
 
-/* A file of its own for the new descriptor fd, which it takes over and makes private, or closes. NULL and the
- * -errno in *err. */
+/* A file of its own for the new descriptor fd, which it takes over and makes private, or closes.
+ * NULL and the -errno in *err. */
 struct file *file_adopt(int fd, int *err);
 void file_get(struct file *file);
 void file_put(struct file *file);

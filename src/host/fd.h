@@ -14,14 +14,15 @@
 /* Numbers below this one have a slot in our tables; a descriptor above is used without them. */
 #define FD_SLOTS (1 << 20)
 
-/* Takes over `fd`: returns its new, high, private number (the old one is closed), or `fd` itself if no
- * high number is free, or -errno if fd is one. */
+/* Takes over `fd`: returns its new, high, private number (the old one is closed), or `fd` itself
+ * if no high number is free, or -errno if fd is one. */
 int fd_make_private(int fd);
 
 /* A private duplicate of the program's descriptor `fd`, or -errno. */
 int fd_duplicate_private(int fd);
 
-/* `fd` becomes private where it is, inheritable or not as it was: for one that executed programs share. */
+/* `fd` becomes private where it is, inheritable or not as it was: for one that executed programs
+ * share. */
 void fd_keep_private(int fd);
 
 /* Closes a private descriptor. -1 is fine. */

@@ -18,11 +18,12 @@
 #include "base/types.h"
 
 #define HOST_CALL_PICK(_1, _2, _3, _4, _5, _6, _7, name, ...) name
-#define HOST_CALL_0(n)			  raw_syscall0(n)
-#define HOST_CALL_1(n, a)		  raw_syscall1(n, (long)(a))
-#define HOST_CALL_2(n, a, b)		  raw_syscall2(n, (long)(a), (long)(b))
-#define HOST_CALL_3(n, a, b, c)		  raw_syscall3(n, (long)(a), (long)(b), (long)(c))
-#define HOST_CALL_4(n, a, b, c, d)	  raw_syscall4(n, (long)(a), (long)(b), (long)(c), (long)(d))
+
+#define HOST_CALL_0(n)             raw_syscall0(n)
+#define HOST_CALL_1(n, a)          raw_syscall1(n, (long)(a))
+#define HOST_CALL_2(n, a, b)       raw_syscall2(n, (long)(a), (long)(b))
+#define HOST_CALL_3(n, a, b, c)    raw_syscall3(n, (long)(a), (long)(b), (long)(c))
+#define HOST_CALL_4(n, a, b, c, d) raw_syscall4(n, (long)(a), (long)(b), (long)(c), (long)(d))
 #define HOST_CALL_5(n, a, b, c, d, e)                                                              \
 	raw_syscall5(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
 #define HOST_CALL_6(n, a, b, c, d, e, f)                                                           \

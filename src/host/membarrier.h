@@ -13,7 +13,8 @@
 #include "base/atomic.h"
 #include "host/kernel.h"
 
-/* False where the kernel refuses it: then nothing is promised, and the caller must not rely on it. */
+/* False where the kernel refuses it: then nothing is promised, and the caller must not rely on
+ * it. */
 static inline bool barrier_all_threads(void)
 {
 	barrier_full();

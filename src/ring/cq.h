@@ -31,19 +31,19 @@ struct cq_backlog_entry {
 _Static_assert(sizeof(struct cq_backlog_entry) % 16 == 0, "slab object");
 
 struct cq {
-	u32 tail;		 /* (r) where the next CQE goes */
-	u32 limit;		 /* (r) tail may grow to here before the program's head is looked at */
-	u32 backlog_count;	 /* (r) */
-	bool is_dropped;	 /* (r) a CQE was lost since the program was last told (EBADR) */
+	u32 tail;          /* (r) where the next CQE goes */
+	u32 limit;         /* (r) tail may grow to here before the program's head is looked at */
+	u32 backlog_count; /* (r) */
+	bool is_dropped;   /* (r) a CQE was lost since the program was last told (EBADR) */
 	struct list_node backlog; /* (r) oldest first */
-	struct slab slab;	 /* (r) of struct cq_backlog_entry */
+	struct slab slab;         /* (r) of struct cq_backlog_entry */
 };
 
 void cq_init(struct cq *cq);
 void cq_destroy(struct cq *cq);
 
-/* The slow half of cq_post(): looks at the head, else appends to the backlog. Returns false if it went
- * to the backlog (or was lost). */
+/* The slow half of cq_post(): looks at the head, else appends to the backlog. Returns false if
+ * it went to the backlog (or was lost). */
 bool cq_post_slow(struct cq *cq, struct ring_memory *memory, u64 user_data, s32 res, u32 flags,
 		  const u64 *extra);
 
@@ -63,8 +63,8 @@ static inline void cq_write(struct cq *cq, struct ring_memory *memory, u64 user_
 	}
 }
 
-/* Posts one CQE; the program sees it after cq_commit(). `extra`: the second half of a 32-byte CQE, or NULL
- * for zeroes. Returns false if it went to the backlog. */
+/* Posts one CQE; the program sees it after cq_commit(). `extra`: the second half of a 32-byte
+ * CQE, or NULL for zeroes. Returns false if it went to the backlog. */
 static inline bool cq_post(struct cq *cq, struct ring_memory *memory, u64 user_data, s32 res,
 			   u32 flags, const u64 *extra)
 {
@@ -76,7 +76,8 @@ static inline bool cq_post(struct cq *cq, struct ring_memory *memory, u64 user_d
 
 static inline void cq_commit(const struct cq *cq, struct ring_memory *memory)
 {
-	store_release(&memory->header->cq_tail, cq->tail); /* pairs with the program's load of the tail */
+	store_release(&memory->header->cq_tail,
+		      cq->tail); /* pairs with the program's load of the tail */
 }
 
 /* CQEs that the program can see and has not taken. */

@@ -27,7 +27,8 @@ static inline u32 sq_ready(const struct sq *sq, const struct ring_memory *memory
 	return min_of(ready, memory->sq_entries);
 }
 
-/* The next SQE, which stays the next, or NULL if sq_fetch() would give none. The caller knows that one is ready. */
+/* The next SQE, which stays the next, or NULL if sq_fetch() would give none. The caller knows
+ * that one is ready. */
 static inline const struct io_uring_sqe *sq_peek(const struct sq *sq,
 						 const struct ring_memory *memory)
 {
@@ -59,7 +60,8 @@ static inline const struct io_uring_sqe *sq_fetch(struct sq *sq, struct ring_mem
 /* The program may use the fetched entries again. */
 static inline void sq_commit(const struct sq *sq, struct ring_memory *memory)
 {
-	store_release(&memory->header->sq_head, sq->head); /* pairs with the program's load of the head */
+	store_release(&memory->header->sq_head,
+		      sq->head); /* pairs with the program's load of the head */
 }
 
 #endif

@@ -99,7 +99,7 @@ static void a_value_of_any_length_is_survived(void **state)
 	for (size_t len = 1; len < sizeof(text) - 10; len += 97) {
 		memset(text, 'x', sizeof(text));
 		text[len] = '\0';
-		refuse(text, "xxx" + (len < 3 ? 3 - len : 0));
+		refuse(text, &"xxx"[len < 3 ? 3 - len : 0]);
 		memcpy(text, "stats=", 6);
 		text[len + 6] = '\0';
 		if (len < OPTIONS_PATH_MAX)

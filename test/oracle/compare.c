@@ -87,6 +87,8 @@ int known_read(struct known *known, const char *path)
 	if (ret)
 		fprintf(stderr, "oracle: %s:%d: expected kernel:, ringside:, reason:, in turn\n",
 			path, number);
+	free(entry.kernel);
+	free(entry.ringside);
 	free(line);
 	fclose(file);
 	return ret;

@@ -291,8 +291,9 @@ static void difference_report(const struct options *options, const struct progra
 }
 
 /*
- * Ask the kernel again: it may say, at another time, what ringside said (`other`), or, with
- * no `other`, keep what the model promised. A few programs in a hundred thousand have two right outcomes.
+ * Ask the kernel again: it may say, at another time, what ringside said (`other`), or,
+ * with no `other`, keep what the model promised. A few programs in a hundred thousand
+ * have two right outcomes.
  */
 static bool kernel_says(const struct options *options, const struct program *program,
 			struct known *known, const char *other)
@@ -306,12 +307,15 @@ static bool kernel_says(const struct options *options, const struct program *pro
 		if (collect_outcomes(kernels, program, 1, &options->collect, outcomes))
 			return false;
 		for (int s = 0; s < 2; s++) {
+			if (!outcome[s])
+				return false;
 			if (other)
 				says |= !outcome_compare(outcome[s], other, known, NULL)
 						 .differences;
 			else
 				says |= !strstr(outcome[s], MISSING);
 			free(outcome[s]);
+			outcome[s] = NULL;
 		}
 	}
 	return says;
@@ -435,12 +439,13 @@ int main(int argc, char **argv)
 	}
 	if (options.known && known_read(&known, options.known))
 		return 2;
-	if (scratch_make(disk, scratch[1], sizeof(scratch[1]))) {
+	/* Without a filesystem in memory both are on disk. */
+	if (scratch_make(disk, scratch[1], sizeof(scratch[1])) ||
+	    (scratch_make("/dev/shm", scratch[0], sizeof(scratch[0])) &&
+	     scratch_make(disk, scratch[0], sizeof(scratch[0])))) {
 		fprintf(stderr, "oracle: %s: %s\n", disk, strerror(errno));
 		return 2;
 	}
-	if (scratch_make("/dev/shm", scratch[0], sizeof(scratch[0])))
-		ret = scratch_make(disk, scratch[0], sizeof(scratch[0]));
 	options.collect.scratch[0] = scratch[0];
 	options.collect.scratch[1] = scratch[1];
 	if (options.show) {

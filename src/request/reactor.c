@@ -41,6 +41,7 @@
 #define TICK_NS	       NS_PER_MS
 #define TICKS_TO_EPOLL 3
 #define TICKS_TO_LEAVE 20
+#define SWEEP_NS       NS_PER_SEC
 #define EVENT_BATCH    32
 /* Looks at an SQPOLL ring's SQ between two looks at its events. */
 #define SPINS_PER_LOOK 32
@@ -194,6 +195,12 @@ static u64 sqpoll(struct ring *ring)
 	return 0;
 }
 
+/* If it was closed behind our back, somebody may wait for these to be closed with it. */
+static bool keeps_others_files(const struct ring *ring)
+{
+	return load_relaxed(&ring->files.count) > 0;
+}
+
 /* One look at one ring. Returns how long the reactor may sleep for its sake. */
 static u64 visit(struct ring *ring)
 {
@@ -202,7 +209,7 @@ static u64 visit(struct ring *ring)
 	if (load_relaxed(&ring->life) != RING_ALIVE)
 		return TIMER_NEVER;
 	if (!ring_is_sqpoll(ring) && load_relaxed(&ring->attendance) == ATTEND_NOBODY)
-		return TIMER_NEVER;
+		return keeps_others_files(ring) ? SWEEP_NS : TIMER_NEVER;
 	if (!ring_lock_try(ring))
 		return TICK_NS; /* its program is inside */
 	if (ring->life == RING_ALIVE) {
@@ -367,6 +374,13 @@ void reactor_attend(struct ring *ring)
 	}
 	barrier_full(); /* pairs with the one in reactor_body() */
 	if (unlikely(load_relaxed(&reactor.is_asleep)))
+		reactor_kick();
+}
+
+void reactor_keep_watch(void)
+{
+	barrier_full(); /* pairs with the one in reactor_body() */
+	if (load_acquire(&reactor.is_running) && load_relaxed(&reactor.is_asleep))
 		reactor_kick();
 }
 

@@ -18,6 +18,10 @@ int reactor_start_sqpoll(struct ring *ring);
 /* Any thread. Wakes the reactor: an SQPOLL ring has SQEs (IORING_ENTER_SQ_WAKEUP). */
 void reactor_kick(void);
 
+/* Driver, after files were registered: from now on the reactor, if there is one, looks now and then whether
+ * the ring was closed behind our back, for then its files are to be closed too. */
+void reactor_keep_watch(void);
+
 /* What to do with a ring whose descriptor was closed behind our back; set by syscall/. Called by the
  * reactor without locks; true if the ring is (now) gone. */
 void reactor_set_sweep(bool (*sweep)(struct ring *ring));

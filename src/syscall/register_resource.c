@@ -13,6 +13,7 @@
 
 #include "host/kernel.h"
 #include "host/usercopy.h"
+#include "request/reactor.h"
 #include "syscall/internal.h"
 
 #define FIXED_FILES_MAX	  (1u << 20)
@@ -92,11 +93,13 @@ long register_files(struct ring *ring, u64 user_fds, u32 count, u64 user_tags)
 	err = resource_table_create(&ring->files, count);
 	for (u32 i = 0; i < count && !err; i++)
 		err = register_file(ring, i, user_fds, user_tags);
-	if (err)
+	if (err) {
 		table_abandon(ring, &ring->files);
-	else
-		resource_alloc_range(&ring->files, 0, count);
-	return err;
+		return err;
+	}
+	resource_alloc_range(&ring->files, 0, count);
+	reactor_keep_watch();
+	return 0;
 }
 
 long register_file_alloc_range(struct ring *ring, const void *user_range)

@@ -286,8 +286,9 @@ static void poll_refresh(struct ring *ring)
 {
 	u64 counter;
 
-	if (load_relaxed(&ring->poll_fd) < 0 || !ring_lock_try(ring))
-		return; /* its driver is inside, and will signal what it posts */
+	if (load_relaxed(&ring->poll_fd) < 0 || ring_is_mine(ring))
+		return; /* the latter: a signal handler that polls, in the midst of an enter */
+	ring_lock(ring);
 	if (ring->life == RING_ALIVE && ring->poll_fd_is_set && !ring->deferred_is_ready &&
 	    cq_ready(&ring->cq, &ring->memory) == 0) {
 		host_call(SYS_read, ring->poll_fd, &counter, sizeof(counter));

@@ -12,7 +12,9 @@
  * Locks:       none; the constructor runs alone
  * Not here:    what the options mean (options.h), rs_attach() itself
  */
+#include <linux/seccomp.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -95,10 +97,23 @@ int entry_probe_kernel(void)
 	return gate_probe_uring();
 }
 
-/* engine=auto in a process whose kernel has io_uring; not if a filter of ours was inherited. */
+/* engine=auto in a process whose kernel has io_uring. */
 static bool kernel_will_do(void)
 {
 	return options.engine == ENGINE_AUTO && entry_probe_kernel() == 0;
+}
+
+/*
+ * The kernel answers, and we stay out of the way. Only where a filter is in force it may be ours,
+ * inherited from a program with another engine: its traps must then be answered, by the gate.
+ */
+static void kernel_answers(void)
+{
+	log_verbose("the kernel's io_uring answers");
+	if (host_call(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER &&
+	    !signals_init(true) && trap_probe())
+		log_verbose("an inherited filter's traps go on to the kernel");
+	route_set(ROUTE_KERNEL);
 }
 
 static __attribute__((constructor(101))) void entry_start(void)
@@ -115,8 +130,7 @@ static __attribute__((constructor(101))) void entry_start(void)
 	}
 	log_is_verbose = options.verbose;
 	if (kernel_will_do()) {
-		log_verbose("the kernel's io_uring answers");
-		route_set(ROUTE_KERNEL);
+		kernel_answers();
 		return;
 	}
 	if (entry_activate(ROUTE_USER))

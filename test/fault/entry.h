@@ -147,6 +147,7 @@ static inline int in_bare_child(int (*body)(void))
 
 		setrlimit(RLIMIT_CORE, &none);
 		signals_default();
+		alarm(UNIT_SECONDS / 2); /* an alarm is not inherited */
 		_exit(body());
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);

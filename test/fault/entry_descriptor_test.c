@@ -4,6 +4,7 @@
  * And ringside's own descriptors survive a program that closes whatever it
  * finds. Expected values are those of the kernel's own rings.
  */
+#include <linux/close_range.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -122,6 +123,7 @@ static void polling_a_ring_among_others_keeps_the_others(void **state)
 		p[i] = (struct pollfd){.fd = -1, .events = POLLIN, .revents = 77};
 	p[3].fd = ring.fd;
 	p[50].fd = ends[0];
+	p[98] = (struct pollfd){.fd = ring.fd, .events = POLLRDNORM};
 	p[99] = (struct pollfd){.fd = ring.fd, .events = POLLIN | POLLRDNORM | POLLOUT};
 	assert_int_equal(poll(p, 100, 0), 2);
 	assert_int_equal(p[3].revents, 0);
@@ -129,8 +131,9 @@ static void polling_a_ring_among_others_keeps_the_others(void **state)
 	assert_int_equal(p[99].revents, POLLOUT);
 	assert_int_equal(p[0].revents, 0);
 	assert_int_equal(ring_submit_nop(&ring, 2), 1);
-	assert_int_equal(poll(p, 100, 0), 3);
+	assert_int_equal(poll(p, 100, 0), 4);
 	assert_int_equal(p[3].revents, POLLIN);
+	assert_int_equal(p[98].revents, POLLRDNORM);
 	assert_int_equal(p[99].revents, POLLIN | POLLRDNORM | POLLOUT);
 	assert_int_equal(p[3].fd, ring.fd);
 	assert_int_equal(p[3].events, POLLIN);
@@ -228,12 +231,31 @@ static int close_each_body(void)
 	return 0;
 }
 
+/* Descriptors that the kernel knows and libc does not. */
+static int hidden_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 3; fd < FD_LIMIT; fd++)
+		count += raw_syscall6(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0) >= 0 &&
+			 fcntl(fd, F_GETFD) < 0;
+	return count;
+}
+
 static int close_range_body(void)
 {
 	struct small_ring before, after;
+	int hidden;
 
 	CHECK(!ring_setup(&before, WAY_SYSCALL) && ring_works(&before));
 	CHECK(ways_that_say_readable(before.fd) == 0);
+	hidden = hidden_descriptors();
+	CHECK(hidden > 0);
+	CHECK(!close_range((unsigned)before.fd + 1, ~0u, 0));
+	CHECK(!close_range((unsigned)before.fd + 1, FD_LIMIT, CLOSE_RANGE_UNSHARE));
+	CHECK(!close_range((unsigned)before.fd + 1, ~0u, CLOSE_RANGE_CLOEXEC));
+	CHECK(hidden_descriptors() == hidden);
+	CHECK(ring_submit_nop(&before, 9) == 1 && ways_that_say_readable(before.fd) == 6);
 	CHECK(!close_range(3, ~0u, 0));
 	CHECK(syscall(SYS_io_uring_enter, before.fd, 0, 0, 0, NULL, 0) == -1 && errno == EBADF);
 	CHECK(!ring_setup(&after, WAY_ASM) && ring_works(&after));

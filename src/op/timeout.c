@@ -39,12 +39,18 @@ static int timespec_from_user(u64 *ns, u64 user_timespec)
 	return 0;
 }
 
+/* Fields that most operations ignore must be zero here. */
+static bool has_more(const struct io_uring_sqe *sqe)
+{
+	return load_relaxed(&sqe->addr3) || load_relaxed(&sqe->pad2);
+}
+
 static int timeout_prep_common(struct request *req, const struct io_uring_sqe *sqe)
 {
 	struct timeout *timeout = request_data(req, struct timeout);
 
 	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->len) != 1 ||
-	    load_relaxed(&sqe->file_index))
+	    load_relaxed(&sqe->file_index) || has_more(sqe))
 		return -EINVAL;
 	timeout->off = (u32)load_relaxed(&sqe->off);
 	timeout->flags = load_relaxed(&sqe->timeout_flags);
@@ -143,7 +149,7 @@ OP_PREP(timeout_remove)
 	if (req->flags & (IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT))
 		return -EINVAL;
 	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->len) ||
-	    load_relaxed(&sqe->file_index))
+	    load_relaxed(&sqe->file_index) || has_more(sqe))
 		return -EINVAL;
 	remove->user_data = load_relaxed(&sqe->addr);
 	remove->flags = load_relaxed(&sqe->timeout_flags);

@@ -95,7 +95,7 @@ static int check_attach(const struct io_uring_params *params)
 		return 0;
 	if (descriptor_ring((int)params->wq_fd) != NULL)
 		return 0;
-	return file_classify((int)params->wq_fd) == FILE_UNKNOWN ? -EBADF : -EINVAL;
+	return file_classify((int)params->wq_fd) == FILE_UNKNOWN ? -ENXIO : -EINVAL;
 }
 
 static int check_affinity(const struct io_uring_params *params)

@@ -180,7 +180,8 @@ OP_ISSUE(recv)
 		      NULL);
 	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
 		return ISSUE_POLL;
-	req->cqe_flags = net_nonempty_flag(request_fd(req), n, sr->len);
+	req->cqe_flags =
+		net_nonempty_flag(request_fd(req), n, sr->flags & MSG_PEEK ? 0 : sr->len);
 	return sendrecv_done(req, sr, n);
 }
 
@@ -277,11 +278,11 @@ OP_ISSUE(accept)
 
 		if (ready < 0)
 			return request_done(req, ready);
-		if (ready == 0)
-			return req->flags & REQ_NOWAIT ? request_done(req, -EAGAIN) : ISSUE_POLL;
 		if (ready & EPOLLIN)
 			return ISSUE_PUNT;
-		/* Not a listening socket, or broken: the call says so at once. */
+		/* What does not listen, or is broken, the call says so of at once. */
+		if (ready == 0 && socket_option(fd, SO_ACCEPTCONN) == 1)
+			return req->flags & REQ_NOWAIT ? request_done(req, -EAGAIN) : ISSUE_POLL;
 	}
 	do {
 		n = host_call(SYS_accept4, fd, accept->addr, accept->addr_len, accept->flags);
@@ -400,6 +401,11 @@ OP_PREP(shutdown)
 
 OP_BLOCK(shutdown)
 {
-	request_set_result_only(req, (s32)punt_call(SYS_shutdown, request_fd(req),
-					       *request_data(req, u32)));
+	long err = punt_call(SYS_shutdown, request_fd(req), *request_data(req, u32));
+
+	/* What is no socket breaks links, what the socket says does not. */
+	if (err == -ENOTSOCK || err == -EBADF)
+		request_set_result(req, (s32)err);
+	else
+		request_set_result_only(req, (s32)err);
 }

@@ -8,7 +8,8 @@
 
 #include "base/types.h"
 
-/* IORING_CQE_F_SOCK_NONEMPTY if `received` filled the `wanted` bytes and more is queued, else 0. */
+/* IORING_CQE_F_SOCK_NONEMPTY if `received` filled the `wanted` bytes (0: nothing was taken from the queue)
+ * and more is queued, else 0. */
 u32 net_nonempty_flag(int fd, long received, u64 wanted);
 
 /* Whether a partial transfer may go on (MSG_WAITALL): stream and seqpacket sockets. */

@@ -35,6 +35,7 @@
 #define OFFSET_CURRENT ((u64)-1)
 #define RW_MAX	       0x7ffff000u /* bytes: what the kernel transfers at the most */
 #define AIO_DEPTH_MAX  4096
+#define RWF_KNOWN      0x1ff /* of kernel 6.18: RWF_HIPRI to RWF_NOSIGNAL */
 
 /* What a page-in or AIO needs; from the moment it waits until it completes. */
 struct rw_page {
@@ -416,6 +417,9 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 			return request_done(req, file_kind_hint(request_fd(req)) == FILE_UNKNOWN ?
 							 -EBADF : err);
 	}
+	/* Flags are looked at even if there is nothing to transfer: the system call would not. */
+	if (unlikely(rw->rw_flags & ~RWF_KNOWN) && rw->iov_count == 0)
+		return request_done(req, -EOPNOTSUPP);
 	if (rw->iov_count == 0 && rw->offset != OFFSET_CURRENT && (s64)rw->offset < 0)
 		return request_done(req, -EINVAL);
 	switch (file_kind_hint(request_fd(req))) {

@@ -82,14 +82,14 @@ static void watch(struct ring *ring)
 	if (host_call(SYS_epoll_ctl, reactor.epoll_fd, EPOLL_CTL_ADD, ring->events.epoll_fd,
 		      &event))
 		return;
-	ring->attendance = ATTEND_EPOLL;
+	store_relaxed(&ring->attendance, ATTEND_EPOLL);
 	wait_wants_wake(ring, true);
 }
 
 static void unwatch(struct ring *ring)
 {
 	host_call(SYS_epoll_ctl, reactor.epoll_fd, EPOLL_CTL_DEL, ring->events.epoll_fd, NULL);
-	ring->attendance = ATTEND_NOBODY;
+	store_relaxed(&ring->attendance, ATTEND_NOBODY);
 	if (ring->sleepers == 0)
 		store_relaxed(&ring->wants_wake, 0);
 }

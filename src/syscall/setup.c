@@ -140,7 +140,7 @@ static long bring_to_life(struct ring *ring, const struct io_uring_params *param
 		ring->inode = status.st_ino;
 	ring_memory_start(&ring->memory);
 	ring->fd = fd;
-	ring->life = RING_ALIVE;
+	store_relaxed(&ring->life, RING_ALIVE);
 	if (fd >= 0) {
 		descriptor_name(ring, fd);
 	} else {
@@ -192,7 +192,7 @@ long syscall_setup(u32 entries, struct io_uring_params *user_params)
 		result = bring_to_life(ring, &params, fd);
 	if (result < 0) {
 		descriptor_unname(ring, fd);
-		ring->life = RING_DYING;
+		store_relaxed(&ring->life, RING_DYING);
 		ring_delete(ring);
 		if (fd >= 0)
 			host_call(SYS_close, fd);

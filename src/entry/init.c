@@ -24,7 +24,6 @@
 #include "entry/options.h"
 #include "entry/route.h"
 #include "entry/signals.h"
-#include "host/clock.h"
 #include "host/fd.h"
 #include "host/filter.h"
 #include "host/gate.h"
@@ -62,7 +61,6 @@ static int parts_start(bool with_trap)
 
 	if (err)
 		return err;
-	clock_ticks_start();
 	err = stats_init(options.stats_fd, options.stats_fd >= 0 || options.stats_file[0]);
 	if (err)
 		log_verbose("statistics are private: region says %d", -err);

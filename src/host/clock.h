@@ -20,21 +20,4 @@ static inline u64 clock_ns(clockid_t clock)
 	return (u64)now.tv_sec * NS_PER_SEC + (u64)now.tv_nsec;
 }
 
-/* A cheap counter for latencies: ticks of the CPU, see clock_ticks_to_ns(). */
-static inline u64 clock_ticks(void)
-{
-#if defined(__x86_64__)
-	return __builtin_ia32_rdtsc();
-#else
-	u64 ticks;
-
-	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-	return ticks;
-#endif
-}
-
-/* Calibrated once, against CLOCK_MONOTONIC, between clock_ticks_start() and the first call. */
-void clock_ticks_start(void);
-u64 clock_ticks_to_ns(u64 ticks);
-
 #endif

@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-#include "host/clock.h"
+#include "observe/ticks.h"
 #include "request/link.h"
 #include "request/pending.h"
 #include "request/poll.h"
@@ -123,7 +123,7 @@ static void complete_stats(struct ring *ring, const struct request *req)
 	if (ring->is_submitting)
 		stats_count(ring->stats, COUNTER_INLINE, 1);
 	if (unlikely(stats_has_latency))
-		stats_latency_record(ring->stats, req->opcode, clock_ticks() - req->submit_ticks);
+		stats_latency_record(ring->stats, req->opcode, ticks_now() - req->submit_ticks);
 }
 
 void request_complete(struct request *req)

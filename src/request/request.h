@@ -141,7 +141,7 @@ struct request {
 	struct request *ready_next; /* ring->ready, or ring->drain */
 	struct resource *file_resource;	  /* the fixed file in use, or NULL (resource.h) */
 	struct resource *buffer_resource; /* the fixed buffer in use, or NULL */
-	u64 submit_ticks;	  /* clock_ticks(), if latencies are measured */
+	u64 submit_ticks;	  /* ticks_now(), if latencies are measured */
 	struct request *ltimeout; /* its running link timeout */
 	struct request *ltimeout_of; /* of a LINK_TIMEOUT: the request it guards */
 	struct list_node pending; /* REQ_PENDING: in a bucket of ring->pending */

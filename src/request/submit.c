@@ -12,7 +12,7 @@
  */
 #include "request/submit.h"
 
-#include "host/clock.h"
+#include "observe/ticks.h"
 #include "request/link.h"
 #include "request/ring.h"
 
@@ -89,7 +89,7 @@ static int request_prepare(struct ring *ring, struct request *req, const struct 
 		return -EINVAL; /* none can be registered */
 	req->fd = load_relaxed(&sqe->fd);
 	if (unlikely(stats_has_latency))
-		req->submit_ticks = clock_ticks();
+		req->submit_ticks = ticks_now();
 	req->op = op; /* from here on op->cleanup() has something to clean up */
 	return op->prep(req, sqe);
 }

@@ -18,26 +18,11 @@ if [ ! -x "$build/bench/ringside-workload" ]; then
 	exit 77
 fi
 
-failures=0
+. "$(dirname -- "$0")/../cases.sh"
 scratch=$(mktemp -d "$build/scratch.XXXXXX")
 trap 'rm -rf -- "$scratch"' EXIT
 export TMPDIR=$scratch/tmp
 mkdir "$TMPDIR"
-
-# check NAME COMMAND...: one case, which is what the command says
-check()
-{
-	local name=$1
-
-	shift
-	if "$@" >"$scratch/log" 2>&1; then
-		echo "ok $name"
-	else
-		failures=$((failures + 1))
-		echo "not ok $name"
-		tail -n 5 "$scratch/log" | sed 's/^/# /'
-	fi
-}
 
 bench()
 {
@@ -162,4 +147,4 @@ else
 fi
 check nothing_is_left_in_the_scratch_folder nothing_is_left_in_the_scratch_folder
 
-[ $failures -eq 0 ]
+cases_end

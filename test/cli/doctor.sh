@@ -21,25 +21,11 @@ done
 
 here=$(cd -- "$(dirname -- "$0")" && pwd -P)
 sandbox=$here/../sandbox/run
-failures=0
+. "$(dirname -- "$0")/../cases.sh"
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
 cd "$scratch"
 unset RINGSIDE RINGSIDE_LIB LD_PRELOAD
-
-check()
-{
-	local name=$1
-
-	shift
-	if "$@" >"$scratch/log" 2>&1; then
-		echo "ok $name"
-	else
-		failures=$((failures + 1))
-		echo "not ok $name"
-		tail -n 8 "$scratch/log" | sed 's/^/# /'
-	fi
-}
 
 doctor()
 {
@@ -218,4 +204,4 @@ else
 	echo "skip container_policy_is_named: $(tail -n 1 "$scratch/log")"
 fi
 
-[ $failures -eq 0 ]
+cases_end

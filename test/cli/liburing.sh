@@ -24,25 +24,11 @@ for file in "$calls" "$forbid" "$build/ringside" "$build/libringside.so"; do
 done
 
 here=$(cd -- "$(dirname -- "$0")" && pwd -P)
-failures=0
+. "$(dirname -- "$0")/../cases.sh"
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
 unset RINGSIDE RINGSIDE_LIB LD_PRELOAD
 dd if=/dev/zero of="$scratch/page" bs=4096 count=2 2>/dev/null
-
-check()
-{
-	local name=$1
-
-	shift
-	if "$@" >"$scratch/log" 2>&1; then
-		echo "ok $name"
-	else
-		failures=$((failures + 1))
-		echo "not ok $name"
-		tail -n 5 "$scratch/log" | sed 's/^/# /'
-	fi
-}
 
 liburing_of_the_program()
 {
@@ -158,4 +144,4 @@ else
 fi
 check program_without_liburing_is_not_concerned program_without_liburing_is_not_concerned
 
-[ $failures -eq 0 ]
+cases_end

@@ -17,26 +17,11 @@ fi
 
 ringside=$build/ringside
 calls=$build/test/cli/liburing_calls
-failures=0
+. "$(dirname -- "$0")/../cases.sh"
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
 unset RINGSIDE RINGSIDE_LIB LD_PRELOAD
 dd if=/dev/zero of="$scratch/page" bs=4096 count=2 2>/dev/null
-
-# check NAME COMMAND...: one case, which is what the command says
-check()
-{
-	local name=$1
-
-	shift
-	if "$@" >"$scratch/log" 2>&1; then
-		echo "ok $name"
-	else
-		failures=$((failures + 1))
-		echo "not ok $name"
-		tail -n 5 "$scratch/log" | sed 's/^/# /'
-	fi
-}
 
 # status COMMAND...: prints its exit status, as bash tells it
 status()
@@ -435,4 +420,4 @@ check signal_mask_and_actions_are_the_callers both signal_mask_and_actions_are_t
 check runs_inside_itself both runs_inside_itself
 check descriptors_are_not_leaked descriptors_are_not_leaked
 
-[ $failures -eq 0 ]
+cases_end

@@ -16,22 +16,7 @@ fi
 forbid=$build/test/sandbox/forbid
 scratch=$(mktemp -d "$build/scratch.XXXXXX")
 trap 'rm -rf -- "$scratch"' EXIT
-failures=0
-
-# check NAME COMMAND...: one case, which is what the command says
-check()
-{
-	local name=$1
-
-	shift
-	if "$@" >"$scratch/log" 2>&1; then
-		echo "ok $name"
-	else
-		failures=$((failures + 1))
-		echo "not ok $name"
-		tail -n 10 "$scratch/log" | sed 's/^/# /'
-	fi
-}
+. "$(dirname -- "$0")/../cases.sh"
 
 option()
 {
@@ -155,4 +140,4 @@ check statically_linked_library_runs_where_the_kernel_refuses \
 check program_is_refused_without_ringside program_is_refused_without_ringside
 check installed_command_runs_a_program installed_command_runs_a_program
 
-[ "$failures" -eq 0 ]
+cases_end

@@ -84,6 +84,9 @@ static void watch(struct ring *ring)
 		return;
 	store_relaxed(&ring->attendance, ATTEND_EPOLL);
 	wait_wants_wake(ring, true);
+	/* What was pushed before that woke nobody, and then what follows it wakes nobody either. */
+	if (!mpsc_is_empty(&ring->task_work))
+		wait_wake(ring);
 }
 
 static void unwatch(struct ring *ring)

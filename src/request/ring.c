@@ -12,6 +12,7 @@
  */
 #include "request/ring.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "base/pages.h"
@@ -67,7 +68,7 @@ struct ring *ring_new(u32 setup_flags)
 	ring_lock(ring);
 	/* All but the lock, which somebody who looked this ring up long ago may just be taking. */
 	memset((char *)ring + sizeof(ring->lock), 0, sizeof(*ring) - sizeof(ring->lock));
-	ring->life = RING_DYING;
+	store_relaxed(&ring->life, RING_DYING);
 	ring->setup_flags = setup_flags;
 	ring->events = (struct ring_events){.epoll_fd = -1, .wake_fd = -1, .multi_fd = -1};
 	ring->event_fd = ring->fd = ring->poll_fd = -1;
@@ -75,6 +76,7 @@ struct ring *ring_new(u32 setup_flags)
 	ring->ready_tail = &ring->ready_head;
 	ring->drain_tail = &ring->drain_head;
 	list_init(&ring->count_timeouts);
+	ring->slept_until = TIMER_NEVER;
 	cq_init(&ring->cq);
 	slab_init(&ring->requests, sizeof(struct request), RING_REQUESTS_LIMIT);
 	for (u32 i = 0; i < RING_ALLOC_CLASSES; i++)
@@ -107,18 +109,32 @@ void ring_delete(struct ring *ring)
 	store_release(&ring->life, RING_FREE);
 }
 
+/*
+ * Threads that sleep in the ring see that it ends, and leave. Not with wait_once(): each of them
+ * needs an edge, and a thread that sleeps beside them would take them, or be the last to sleep.
+ */
+static void ring_expel_sleepers(struct ring *ring)
+{
+	while (ring->sleepers > 0) {
+		wait_wake(ring);
+		ring_unlock(ring);
+		sched_yield();
+		ring_lock(ring);
+	}
+}
+
 void ring_end(struct ring *ring)
 {
 	rs_assert(ring_is_mine(ring));
-	ring->life = RING_DYING;
+	store_relaxed(&ring->life, RING_DYING);
 	reactor_release(ring);
-	while (ring->requests.used > 0 || ring->sleepers > 0) {
+	ring_expel_sleepers(ring);
+	for (;;) {
 		cancel_everything(ring);
 		wait_look(ring);
-		if (ring->sleepers > 0)
-			wait_wake(ring);
-		if (ring->requests.used > 0 || ring->sleepers > 0)
-			wait_once(ring);
+		if (ring->requests.used == 0)
+			break;
+		wait_once(ring);
 	}
 	ring_delete(ring);
 }

@@ -64,7 +64,7 @@ struct ring_events {
 struct ring {
 	/* What every enter and every SQE touches, together. */
 	struct biased_lock lock; /* ring_lock() */
-	enum ring_life life;   /* (r) */
+	enum ring_life life;   /* (r) stored with it held; (a) looked at without it, as a hint */
 	u32 setup_flags;       /* (c) */
 	u32 submitter_tid;     /* (r) SINGLE_ISSUER: the only thread that may submit; 0 not yet known */
 	bool is_disabled;      /* (r) R_DISABLED and not yet enabled */
@@ -106,8 +106,9 @@ struct ring {
 	struct ring_events events;
 	u32 wants_wake;		   /* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
 	u32 kicks;		   /* (r) sleepers still to be woken to look at new CQEs */
+	u64 slept_until;	   /* (r) a sleeper wakes by then; TIMER_NEVER: none may */
 	u32 enters_since_poll;	   /* (r) enters since the events were last looked at */
-	enum ring_attendance attendance; /* (r) */
+	enum ring_attendance attendance; /* (r) as `life` */
 	u32 idle_ticks;		   /* (r) ticks of the reactor without an enter */
 	u64 tick_enter_count;	   /* (r) enter_count at the last tick */
 	u64 watched_until;	   /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */

@@ -18,6 +18,11 @@
  * posts CQEs it starts a round of kicks: each sleeper that wakes passes the
  * kick on, so each looks once at what was posted.
  *
+ * A sleeper knows the timers that were armed when it went to sleep, and the
+ * device's completions if the queue existed by then. Who arms more and leaves
+ * the ring while others sleep, or was the one who slept until the earliest, wakes
+ * one of them to look again (slept_until, wait_hand_over()).
+ *
  * The kernel: io_cqring_wait()
  */
 #include "request/wait.h"
@@ -223,6 +228,13 @@ void wait_look_events(struct ring *ring)
 	wait_look(ring);
 }
 
+void wait_hand_over(struct ring *ring)
+{
+	wait_watch_aio(ring);
+	if (timer_next(ring) < ring->slept_until)
+		wait_wake(ring);
+}
+
 /* epoll_pwait2(), or where that is refused epoll_pwait() with the time rounded up to milliseconds. */
 static long sleep_in_epoll(int epoll_fd, struct epoll_event *events, u64 timeout_ns,
 			   const sigset_t *sigmask)
@@ -263,10 +275,12 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 	if (mpsc_is_empty(&ring->task_work) && wake_at > now) {
 		int epoll_fd = ring->events.epoll_fd;
 
+		ring->slept_until = min_of(ring->slept_until, wake_at);
 		ring_unlock(ring);
 		n = sleep_in_epoll(epoll_fd, events,
 				   wake_at == TIMER_NEVER ? TIMER_NEVER : wake_at - now, sigmask);
 		ring_lock(ring);
+		ring->slept_until = TIMER_NEVER;
 	}
 	ring->sleepers--;
 	if (ring->kicks > 0 && --ring->kicks > 0)

@@ -43,6 +43,12 @@ void wait_watch_aio(struct ring *ring);
 /* Driver. Signals the registered eventfd and those who poll the ring's descriptor. */
 void wait_notify(struct ring *ring);
 
+/*
+ * Driver, before it leaves a ring in which others sleep: they see to the timers and
+ * direct requests that it leaves behind.
+ */
+void wait_hand_over(struct ring *ring);
+
 /* Any thread: whoever sleeps on the ring's epoll set looks again. */
 void wait_wake(struct ring *ring);
 

@@ -58,7 +58,7 @@ int ring_memory_adopt(struct ring_memory *memory, const struct io_uring_params *
 /* NO_MMAP: a descriptor to name the ring by; there is nothing in it. Or -errno. */
 int ring_memory_name(void);
 
-/* Writes the constant fields of the header and the identity SQ array. */
+/* Writes the header. The SQ array is the program's to fill. */
 void ring_memory_start(struct ring_memory *memory);
 
 void ring_memory_unmap(struct ring_memory *memory);

@@ -241,6 +241,8 @@ static void leave(struct ring *ring)
 			and_full(&ring->memory.header->sq_flags, ~IORING_SQ_TASKRUN);
 	}
 	ring_commit(ring);
+	if (unlikely(ring->sleepers > 0))
+		wait_hand_over(ring);
 	reactor_attend(ring);
 }
 

@@ -65,9 +65,6 @@ static void the_header_says_what_the_parameters_say(void **state)
 		assert_int_equal(ring.header->sq_ring_mask, ring.params.sq_entries - 1);
 		assert_int_equal(ring.header->cq_ring_entries, ring.params.cq_entries);
 		assert_int_equal(ring.header->cq_ring_mask, ring.params.cq_entries - 1);
-		if (ring.array)
-			for (u32 j = 0; j < ring.params.sq_entries; j++)
-				assert_int_equal(ring.array[j], j);
 		unit_ring_close(&ring);
 	}
 }

@@ -14,6 +14,7 @@
 #include "host/usercopy.h"
 #include "op/net.h"
 #include "op/ops.h"
+#include "request/buffers.h"
 #include "request/ring.h"
 
 struct message {
@@ -23,6 +24,8 @@ struct message {
 	struct iovec *vector;	   /* the whole copy; header->msg_iov advances in it */
 	u32 vector_count;
 	u32 flags, ioprio;
+	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
+	u64 select_len;		   /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
 	bool is_polled;
 };
 
@@ -41,6 +44,12 @@ static int copy_vector(struct request *req, struct message *message)
 	struct msghdr *header = message->header;
 	size_t count = header->msg_iovlen, size = count * sizeof(struct iovec);
 
+	if (req->flags & IOSQE_BUFFER_SELECT) {
+		if (count > 1)
+			return -EINVAL;
+		count = 1; /* of which only the length is the program's */
+		size = sizeof(struct iovec);
+	}
 	if (count > UIO_MAXIOV)
 		return -EMSGSIZE;
 	if (count == 0)
@@ -49,9 +58,12 @@ static int copy_vector(struct request *req, struct message *message)
 	if (message->vector == NULL)
 		return -ENOMEM;
 	message->vector_count = (u32)count;
-	if (copy_from_user(message->vector, header->msg_iov, size))
+	message->vector[0] = (struct iovec){0};
+	if (header->msg_iovlen && copy_from_user(message->vector, header->msg_iov, size))
 		return -EFAULT;
 	header->msg_iov = message->vector;
+	header->msg_iovlen = count;
+	message->select_len = message->vector[0].iov_len;
 	for (size_t i = 0; i < count; i++)
 		if ((s64)message->vector[i].iov_len < 0)
 			return -EINVAL;
@@ -91,8 +103,7 @@ OP_PREP(message)
 		.flags = load_relaxed(&sqe->msg_flags) | (is_send(req) ? MSG_NOSIGNAL : 0),
 		.ioprio = load_relaxed(&sqe->ioprio),
 	};
-	if (req->flags & IOSQE_BUFFER_SELECT)
-		return -EOPNOTSUPP;
+	req->buf_index = load_relaxed(&sqe->buf_index);
 	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index))
 		return -EINVAL;
 	if (message->ioprio & ~IORING_RECVSEND_POLL_FIRST)
@@ -106,6 +117,7 @@ OP_CLEANUP(message)
 {
 	struct message *message = request_data(req, struct message);
 
+	buffers_free(req->ring, message->buffer);
 	ring_free(req->ring, message->vector, message->vector_count * sizeof(struct iovec));
 	ring_free(req->ring, message->header, sizeof(struct message_copy));
 }
@@ -184,7 +196,7 @@ static enum issue_verdict message_issue(struct request *req, long nr)
 		return ISSUE_POLL;
 	}
 	if (nr == SYS_recvmsg)
-		req->cqe_flags = net_nonempty_flag(fd, n, flags & MSG_PEEK ? 0 : wanted);
+		req->cqe_flags |= net_nonempty_flag(fd, n, flags & MSG_PEEK ? 0 : wanted);
 	return message_done(req, message, n);
 }
 
@@ -193,8 +205,47 @@ OP_ISSUE(sendmsg)
 	return message_issue(req, SYS_sendmsg);
 }
 
+/* BUFFER_SELECT: 0, -ENOTSOCK, -EBADF or -ENOBUFS. */
+static int take_provided_buffer(struct request *req, struct message *message)
+{
+	int err = net_check_socket(request_fd(req));
+	u64 len;
+
+	if (err)
+		return err;
+	message->buffer = buffers_take(req, req->buf_index);
+	if (message->buffer == NULL)
+		return -ENOBUFS;
+	len = message->buffer->len;
+	message->vector[0] = (struct iovec){
+		.iov_base = (void *)message->buffer->addr,
+		.iov_len = message->select_len ? min_of(message->select_len, len) : len,
+	};
+	return 0;
+}
+
+static enum issue_verdict recvmsg_into_provided(struct request *req)
+{
+	struct message *message = request_data(req, struct message);
+	bool is_polled = message->is_polled || !(message->ioprio & IORING_RECVSEND_POLL_FIRST);
+	int err = message->buffer || !is_polled ? 0 : take_provided_buffer(req, message);
+	enum issue_verdict verdict;
+
+	if (err)
+		return request_done(req, err);
+	verdict = message_issue(req, SYS_recvmsg);
+	/* Not if a part of what MSG_WAITALL wants is in it. */
+	if (verdict == ISSUE_POLL && message->done == 0 && message->buffer) {
+		buffers_put_back(req, message->buffer);
+		message->buffer = NULL;
+	}
+	return verdict;
+}
+
 OP_ISSUE(recvmsg)
 {
+	if (unlikely(req->flags & IOSQE_BUFFER_SELECT))
+		return recvmsg_into_provided(req);
 	return message_issue(req, SYS_recvmsg);
 }
 

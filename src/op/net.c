@@ -23,6 +23,7 @@
 #include "host/kernel.h"
 #include "host/usercopy.h"
 #include "op/ops.h"
+#include "request/buffers.h"
 #include "request/poll.h"
 #include "request/ring.h"
 
@@ -70,6 +71,8 @@ struct sendrecv {
 	u32 flags;	    /* MSG_* */
 	u32 ioprio;	    /* IORING_RECVSEND_* */
 	u32 to_len;	    /* SEND: length of the destination, 0: none */
+	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
+	u32 select_len;	    /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
 	bool is_polled;
 	char address[32];   /* enough for IPv4 and IPv6; longer ones are refused */
 };
@@ -79,8 +82,6 @@ OP_PREP(sendrecv)
 	struct sendrecv *sr = request_data(req, struct sendrecv);
 	bool is_send = req->opcode == IORING_OP_SEND;
 
-	if (req->flags & IOSQE_BUFFER_SELECT)
-		return -EOPNOTSUPP;
 	if (!is_send && (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index)))
 		return -EINVAL;
 	*sr = (struct sendrecv){
@@ -93,6 +94,8 @@ OP_PREP(sendrecv)
 		return -EINVAL;
 	if ((s32)sr->len < 0)
 		return -EFAULT;
+	sr->select_len = (u32)sr->len;
+	req->buf_index = load_relaxed(&sqe->buf_index);
 	if (sr->flags & MSG_DONTWAIT)
 		req->flags |= REQ_NOWAIT;
 	if (is_send && load_relaxed(&sqe->addr2)) {
@@ -168,21 +171,73 @@ OP_BLOCK(send)
 				sr->flags, (long)(sr->to_len ? sr->address : NULL), sr->to_len));
 }
 
-OP_ISSUE(recv)
+OP_CLEANUP(sendrecv)
+{
+	buffers_free(req->ring, request_data(req, struct sendrecv)->buffer);
+}
+
+static enum issue_verdict recv_now(struct request *req)
 {
 	struct sendrecv *sr = request_data(req, struct sendrecv);
 	u32 flags = sr->flags & ~(u32)MSG_WAITALL;
 	long n;
 
-	if (polls_first(sr))
-		return ISSUE_POLL;
 	n = host_call(SYS_recvfrom, request_fd(req), sr->addr, sr->len, flags | MSG_DONTWAIT, NULL,
 		      NULL);
 	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
 		return ISSUE_POLL;
-	req->cqe_flags =
+	req->cqe_flags |=
 		net_nonempty_flag(request_fd(req), n, sr->flags & MSG_PEEK ? 0 : sr->len);
 	return sendrecv_done(req, sr, n);
+}
+
+/* What a buffer may be taken for: 0, -EBADF or -ENOTSOCK. */
+int net_check_socket(int fd)
+{
+	if (file_kind_hint(fd) == FILE_UNKNOWN)
+		return -EBADF;
+	return socket_option(fd, SO_TYPE) < 0 ? -ENOTSOCK : 0;
+}
+
+/* BUFFER_SELECT: 0, -ENOTSOCK, -EBADF or -ENOBUFS. */
+static int take_provided_buffer(struct request *req, struct sendrecv *sr)
+{
+	int err = net_check_socket(request_fd(req));
+
+	if (err)
+		return err;
+	sr->buffer = buffers_take(req, req->buf_index);
+	if (sr->buffer == NULL)
+		return -ENOBUFS;
+	sr->addr = sr->buffer->addr;
+	sr->len = sr->select_len ? min_of(sr->select_len, sr->buffer->len) : sr->buffer->len;
+	return 0;
+}
+
+static enum issue_verdict recv_into_provided(struct request *req)
+{
+	struct sendrecv *sr = request_data(req, struct sendrecv);
+	int err = sr->buffer ? 0 : take_provided_buffer(req, sr);
+	enum issue_verdict verdict;
+
+	if (err)
+		return request_done(req, err);
+	verdict = recv_now(req);
+	/* Not if a part of what MSG_WAITALL wants is in it. */
+	if (verdict == ISSUE_POLL && sr->done == 0) {
+		buffers_put_back(req, sr->buffer);
+		sr->buffer = NULL;
+	}
+	return verdict;
+}
+
+OP_ISSUE(recv)
+{
+	if (polls_first(request_data(req, struct sendrecv)))
+		return ISSUE_POLL;
+	if (unlikely(req->flags & IOSQE_BUFFER_SELECT))
+		return recv_into_provided(req);
+	return recv_now(req);
 }
 
 OP_BLOCK(recv)

@@ -12,6 +12,9 @@
  * and more is queued, else 0. */
 u32 net_nonempty_flag(int fd, long received, u64 wanted);
 
+/* 0, -EBADF or -ENOTSOCK. */
+int net_check_socket(int fd);
+
 /* Whether a partial transfer may go on (MSG_WAITALL): stream and seqpacket sockets. */
 bool net_is_stream_socket(int fd);
 

@@ -26,6 +26,15 @@ OP_ISSUE(epoll_ctl);
 OP_PREP(madvise);
 OP_BLOCK(madvise);
 
+/* buffers.c */
+OP_PREP(provide_buffers);
+OP_ISSUE(provide_buffers);
+OP_PREP(remove_buffers);
+OP_ISSUE(remove_buffers);
+
+/* The end of user addresses on every machine that ringside runs on. */
+#define USER_ADDRESS_END (1ull << 47)
+
 /* rw.c */
 OP_PREP(rw);
 OP_PREP(rw_vectored);
@@ -101,6 +110,7 @@ OP_ISSUE(send);
 OP_BLOCK(send);
 OP_ISSUE(recv);
 OP_BLOCK(recv);
+OP_CLEANUP(sendrecv);
 OP_PREP(message);
 OP_ISSUE(sendmsg);
 OP_BLOCK(sendmsg);

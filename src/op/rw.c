@@ -27,6 +27,7 @@
 #include "host/kernel.h"
 #include "host/usercopy.h"
 #include "op/ops.h"
+#include "request/buffers.h"
 #include "request/link.h"
 #include "request/pending.h"
 #include "request/poll.h"
@@ -61,6 +62,8 @@ struct rw {
 	struct iovec *vector; /* the allocation, or NULL */
 	struct rw_page *page;
 	struct rw_device *device;
+	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
+	u32 select_len;	      /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
 };
 
 /* The real-time class takes a privilege, effective in this thread. */
@@ -106,6 +109,7 @@ static int prep_common(struct request *req, const struct io_uring_sqe *sqe)
 	rw->vector = NULL;
 	rw->page = NULL;
 	rw->device = NULL;
+	rw->buffer = NULL;
 	req->buf_index = load_relaxed(&sqe->buf_index);
 	if (unlikely(ioprio)) {
 		int err = check_ioprio(ioprio);
@@ -121,12 +125,11 @@ static int prep_common(struct request *req, const struct io_uring_sqe *sqe)
 	return 0;
 }
 
-/* The end of user addresses on every machine that ringside runs on. */
 static bool is_user_range(const struct iovec *iov)
 {
 	u64 start = (u64)iov->iov_base, end = start + iov->iov_len;
 
-	return end >= start && end <= 1ull << 47;
+	return end >= start && end <= USER_ADDRESS_END;
 }
 
 OP_PREP(rw)
@@ -136,9 +139,8 @@ OP_PREP(rw)
 
 	if (err)
 		return err;
-	if (req->flags & IOSQE_BUFFER_SELECT)
-		return -EOPNOTSUPP;
-	return is_user_range(&rw->one) ? 0 : -EFAULT;
+	rw->select_len = (u32)rw->one.iov_len;
+	return req->flags & IOSQE_BUFFER_SELECT || is_user_range(&rw->one) ? 0 : -EFAULT;
 }
 
 OP_PREP(rw_vectored)
@@ -150,9 +152,7 @@ OP_PREP(rw_vectored)
 
 	if (err)
 		return err;
-	if (req->flags & IOSQE_BUFFER_SELECT)
-		return -EOPNOTSUPP;
-	if (count > UIO_MAXIOV)
+	if (count > UIO_MAXIOV || (req->flags & IOSQE_BUFFER_SELECT && count != 1))
 		return -EINVAL;
 	rw->iov_count = rw->iov_total = count;
 	rw->wanted = 0;
@@ -174,23 +174,20 @@ OP_PREP(rw_vectored)
 		rw->iov[i].iov_len = min_of(rw->iov[i].iov_len, (size_t)(RW_MAX - total));
 		total += rw->iov[i].iov_len;
 	}
-	rw->wanted = (u32)total;
+	rw->wanted = rw->select_len = (u32)total;
 	return 0;
 }
 
 OP_PREP(rw_fixed)
 {
-	int err = prep_common(req, sqe);
-
-	if (!err && req->flags & IOSQE_BUFFER_SELECT)
-		err = -EOPNOTSUPP;
-	return err;
+	return prep_common(req, sqe);
 }
 
 OP_CLEANUP(rw)
 {
 	struct rw *rw = request_data(req, struct rw);
 
+	buffers_free(req->ring, rw->buffer);
 	ring_free(req->ring, rw->vector, rw->iov_total * sizeof(struct iovec));
 	ring_free(req->ring, rw->page, sizeof(*rw->page));
 	ring_free(req->ring, rw->device, sizeof(*rw->device));
@@ -207,6 +204,22 @@ static int take_fixed_buffer(struct request *req, const struct rw *rw)
 		return -EFAULT;
 	buffer->refs++;
 	req->buffer_resource = buffer;
+	return 0;
+}
+
+/* BUFFER_SELECT: the transfer is to the oldest buffer of the group. 0, -EBADF or -ENOBUFS. */
+static int take_provided_buffer(struct request *req, struct rw *rw)
+{
+	if (file_kind_hint(request_fd(req)) == FILE_UNKNOWN)
+		return -EBADF;
+	rw->buffer = buffers_take(req, req->buf_index);
+	if (rw->buffer == NULL)
+		return -ENOBUFS;
+	rw->one.iov_base = (void *)rw->buffer->addr;
+	rw->one.iov_len = rw->buffer->len;
+	if (rw->select_len)
+		rw->one.iov_len = min_of(rw->select_len, rw->buffer->len);
+	rw->wanted = (u32)rw->one.iov_len;
 	return 0;
 }
 
@@ -435,8 +448,27 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 	}
 }
 
+static enum issue_verdict read_into_provided(struct request *req)
+{
+	struct rw *rw = request_data(req, struct rw);
+	int err = rw->buffer ? 0 : take_provided_buffer(req, rw);
+	enum issue_verdict verdict;
+
+	if (err)
+		return request_done(req, err);
+	verdict = rw_issue(req, false);
+	if (verdict == ISSUE_POLL && rw->buffer != NULL) {
+		/* Others may need it more while this one waits. */
+		buffers_put_back(req, rw->buffer);
+		rw->buffer = NULL;
+	}
+	return verdict;
+}
+
 OP_ISSUE(read)
 {
+	if (unlikely(req->flags & IOSQE_BUFFER_SELECT))
+		return read_into_provided(req);
 	return rw_issue(req, false);
 }
 

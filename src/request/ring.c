@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/pages.h"
+#include "request/buffers.h"
 #include "request/cancel.h"
 #include "request/pending.h"
 #include "request/poll.h"
@@ -95,6 +96,7 @@ void ring_delete(struct ring *ring)
 		slab_destroy(&ring->resource_slab);
 	aio_queue_destroy(&ring->aio);
 	poll_destroy(ring);
+	buffers_destroy(ring);
 	pending_destroy(ring);
 	heap_destroy(&ring->timers);
 	cq_destroy(&ring->cq);

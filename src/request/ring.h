@@ -100,6 +100,8 @@ struct ring {
 	u32 count_cqes;		   /* (r) CQEs posted, less those of timeouts */
 	struct poll_target **poll_targets; /* (r) by descriptor number; NULL until needed */
 	struct slab poll_slab;	   /* (r) of struct poll_target */
+	struct list_node *buffer_groups; /* (r) provided buffers by group (buffers.c); NULL until needed */
+	struct slab buffer_slab;   /* (r) of struct provided_buffer */
 	struct slab alloc[RING_ALLOC_CLASSES]; /* (r) ring_alloc() */
 
 	/* Waiting and waking (wait.c, reactor.c) */

@@ -207,21 +207,18 @@ OP_PREP(statx)
 	call->mask = load_relaxed(&sqe->len);
 	call->buffer = load_relaxed(&sqe->off);
 	call->flags = load_relaxed(&sqe->statx_flags);
-	if (load_relaxed(&sqe->addr) == 0 && call->flags & AT_EMPTY_PATH)
-		return 0;
 	return path_copy(req, &call->path, load_relaxed(&sqe->addr), call->flags & AT_EMPTY_PATH);
 }
 
 OP_BLOCK(statx)
 {
 	const struct path_call *call = call_of(req);
-	const char *path = call->path ? call->path : "";
 
 	/* The system call overlooks unknown flags if the path is empty. */
 	if (call->flags & ~STATX_FLAGS)
 		path_done(req, -EINVAL);
 	else
-		path_done(req, punt_call(SYS_statx, dir_of(req), (long)path, call->flags, call->mask,
+		path_done(req, punt_call(SYS_statx, dir_of(req), (long)call->path, call->flags, call->mask,
 					 (long)call->buffer));
 }
 

@@ -18,6 +18,7 @@
  * hands over by request_task_work_add() and nothing else.
  * The kernel: io_read() and io_write() in io_uring/rw.c
  */
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/ioprio.h>
 #include <sys/epoll.h>
@@ -418,6 +419,46 @@ static enum issue_verdict rw_stream(struct request *req, bool is_write)
 	return n == -EAGAIN ? ISSUE_POLL : rw_done(req, n);
 }
 
+/* A directory, O_PATH, not open: the call says what is wrong, without blocking. */
+static enum issue_verdict rw_other(struct request *req, bool is_write)
+{
+	const struct rw *rw = request_data(req, struct rw);
+	long n = call_rw(req, is_write, rw->offset, 0);
+
+	/* The system call refuses flags where there is nothing that could heed them; a request does not. */
+	if (n == -EOPNOTSUPP && !(rw->rw_flags & ~RWF_KNOWN))
+		n = host_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), rw->iov,
+			      rw->iov_count, rw->offset, 0, 0);
+	return rw_done(req, n);
+}
+
+static enum issue_verdict rw_by_kind(struct request *req, bool is_write)
+{
+	switch (file_kind_hint(request_fd(req))) {
+	case FILE_REGULAR:
+		return is_write ? write_regular(req) : read_regular(req);
+	case FILE_DIRECT:
+		return rw_direct(req, is_write);
+	case FILE_STREAM:
+		return rw_stream(req, is_write);
+	default:
+		return rw_other(req, is_write);
+	}
+}
+
+/* Of two faults the system call tells the offset, a request how the file was opened. Streams have no offsets. */
+static enum issue_verdict rw_negative_offset(struct request *req, bool is_write)
+{
+	enum file_kind kind = file_kind_hint(request_fd(req));
+	long flags = host_call(SYS_fcntl, request_fd(req), F_GETFL);
+
+	if (kind == FILE_STREAM && request_data(req, struct rw)->iov_count > 0)
+		return rw_by_kind(req, is_write);
+	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == (is_write ? O_RDONLY : O_WRONLY))
+		return request_done(req, -EBADF);
+	return request_done(req, -EINVAL);
+}
+
 static enum issue_verdict rw_issue(struct request *req, bool is_write)
 {
 	const struct rw *rw = request_data(req, struct rw);
@@ -431,21 +472,11 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 							 -EBADF : err);
 	}
 	/* Flags are looked at even if there is nothing to transfer: the system call would not. */
-	if (unlikely(rw->rw_flags & ~RWF_KNOWN) && rw->iov_count == 0)
+	if (unlikely(rw->rw_flags & ~RWF_KNOWN) && rw->wanted == 0)
 		return request_done(req, -EOPNOTSUPP);
-	if (rw->iov_count == 0 && rw->offset != OFFSET_CURRENT && (s64)rw->offset < 0)
-		return request_done(req, -EINVAL);
-	switch (file_kind_hint(request_fd(req))) {
-	case FILE_REGULAR:
-		return is_write ? write_regular(req) : read_regular(req);
-	case FILE_DIRECT:
-		return rw_direct(req, is_write);
-	case FILE_STREAM:
-		return rw_stream(req, is_write);
-	default:
-		/* A directory, O_PATH, not open: the call says what is wrong, without blocking. */
-		return rw_done(req, call_rw(req, is_write, rw->offset, 0));
-	}
+	if (unlikely((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT))
+		return rw_negative_offset(req, is_write);
+	return rw_by_kind(req, is_write);
 }
 
 static enum issue_verdict read_into_provided(struct request *req)

@@ -87,6 +87,10 @@ static void register_refuses_bad_arguments(void **state)
 	assert_int_equal(core_register(&ring, IORING_REGISTER_IOWQ_MAX_WORKERS, BAD_POINTER, 2),
 			 -EFAULT);
 	assert_int_equal(core_register(&ring, IORING_REGISTER_FILES_UPDATE, BAD_POINTER, 1), -EFAULT);
+	assert_int_equal(core_call(SYS_io_uring_register, -1, IORING_REGISTER_BUFFERS, 0, 0, 0, 0),
+			 -EINVAL);
+	assert_int_equal(core_call(SYS_io_uring_register, -2, IORING_REGISTER_BUFFERS, 0, 0, 0, 0),
+			 -EBADF);
 }
 
 /* A registration that fails in its middle leaves nothing behind. */

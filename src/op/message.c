@@ -196,7 +196,7 @@ static enum issue_verdict message_issue(struct request *req, long nr)
 		return ISSUE_POLL;
 	}
 	if (nr == SYS_recvmsg)
-		req->cqe_flags |= net_nonempty_flag(fd, n, flags & MSG_PEEK ? 0 : wanted);
+		req->cqe_flags |= net_nonempty_flag(fd, n, wanted, flags);
 	return message_done(req, message, n);
 }
 

@@ -44,13 +44,13 @@ static bool is_tcp(int fd)
 
 /* Bytes that are ready for the next receive, as a CQE flag. Asked only if the buffer was filled, else
  * the queue is empty; or at the end of TCP, which the kernel counts as something to receive. */
-u32 net_nonempty_flag(int fd, long received, u64 wanted)
+u32 net_nonempty_flag(int fd, long received, u64 wanted, u32 msg_flags)
 {
 	int queued = 0;
 
 	if (received == 0 && wanted > 0)
 		return is_tcp(fd) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
-	if (received <= 0 || (u64)received < wanted)
+	if (received <= 0 || ((u64)received < wanted && !(msg_flags & MSG_PEEK)))
 		return 0;
 	if (host_call(SYS_ioctl, fd, SIOCINQ, &queued) < 0 || queued <= 0)
 		return 0;
@@ -187,7 +187,7 @@ static enum issue_verdict recv_now(struct request *req)
 	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
 		return ISSUE_POLL;
 	req->cqe_flags |=
-		net_nonempty_flag(request_fd(req), n, sr->flags & MSG_PEEK ? 0 : sr->len);
+		net_nonempty_flag(request_fd(req), n, sr->len, sr->flags);
 	return sendrecv_done(req, sr, n);
 }
 

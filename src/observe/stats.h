@@ -118,7 +118,7 @@ static inline void stats_count_op(struct stats_block *block, u8 opcode, s32 resu
 /* Any thread: for what belongs to no ring. */
 static inline void stats_count_process(enum counter counter, u64 n)
 {
-	add_relaxed(&stats_process->counters[counter], n);
+	add_relaxed(&load_relaxed(&stats_process)->counters[counter], n);
 }
 
 /* Any thread: raises the process's figure to n if it is below. */

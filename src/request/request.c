@@ -65,8 +65,12 @@ void request_task_work_add(struct request *req)
 	struct ring *ring = req->ring; /* req may be gone as soon as it is pushed; rings never are */
 
 	request_set_state(req, REQUEST_QUEUED);
+	/* From the push on the driver may complete the request and end the ring; it waits for us before
+	 * it closes what we wake it by. */
+	add_full(&ring->wakers, 1);
 	if (mpsc_push(&ring->task_work, &req->task_work) && load_relaxed(&ring->wants_wake))
-		wait_wake(ring); /* the push is a full barrier; pairs with the one in wait_prepare() */
+		wait_wake(ring); /* the push is a full barrier; pairs with wait_wants_wake() */
+	sub_full(&ring->wakers, 1); /* pairs with ring_delete() */
 }
 
 void ring_post(struct ring *ring, u64 user_data, s32 result, u32 cqe_flags, const u64 *extra)

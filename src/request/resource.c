@@ -20,7 +20,7 @@ int resource_table_create(struct resource_table *table, u32 count)
 	table->slots = pages_alloc(count * sizeof(*table->slots));
 	if (table->slots == NULL)
 		return -ENOMEM;
-	table->count = count;
+	store_relaxed(&table->count, count); /* the reactor looks at it without the lock */
 	resource_alloc_range(table, 0, count);
 	return 0;
 }
@@ -32,7 +32,9 @@ int resource_table_destroy(struct ring *ring, struct resource_table *table)
 	for (u32 i = 0; i < table->count; i++)
 		resource_set(ring, table, i, NULL);
 	pages_free(table->slots, table->count * sizeof(*table->slots));
-	*table = (struct resource_table){0};
+	table->slots = NULL;
+	table->alloc_start = table->alloc_end = table->alloc_hint = 0;
+	store_relaxed(&table->count, 0);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/pages.h"
+#include "host/kernel.h"
 #include "request/buffers.h"
 #include "request/cancel.h"
 #include "request/pending.h"
@@ -45,7 +46,7 @@ static struct ring *ring_take_slot(void)
 
 	lock_acquire(&rings_lock);
 	for (u32 i = 0; i < rings_count && ring == NULL; i++)
-		if (load_relaxed(&rings[i]->life) == RING_FREE)
+		if (load_acquire(&rings[i]->life) == RING_FREE) /* pairs with ring_delete() */
 			ring = rings[i];
 	if (ring == NULL && rings_count < RINGS_LIMIT) {
 		ring = pages_alloc(sizeof(*ring));
@@ -90,6 +91,9 @@ void ring_delete(struct ring *ring)
 {
 	rs_assert(ring_is_mine(ring) && ring->life == RING_DYING);
 	rs_assert(ring->pending.count == 0 && ring->requests.used == 0);
+	/* A thread that pushed the last request may still be about to wake us: one write(2) at the most. */
+	while (load_acquire(&ring->wakers) > 0)
+		host_call(SYS_sched_yield);
 	resource_table_destroy(ring, &ring->files);
 	resource_table_destroy(ring, &ring->buffers);
 	if (ring->resource_slab.object_size)

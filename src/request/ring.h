@@ -106,6 +106,7 @@ struct ring {
 
 	/* Waiting and waking (wait.c, reactor.c) */
 	struct ring_events events;
+	u32 wakers;		   /* (a) threads that push task work at this moment */
 	u32 wants_wake;		   /* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
 	u32 kicks;		   /* (r) sleepers still to be woken to look at new CQEs */
 	u64 slept_until;	   /* (r) a sleeper wakes by then; TIMER_NEVER: none may */

@@ -97,6 +97,7 @@ void aio_prep_rw(struct aio_op *op, int fd, bool is_write, const struct iovec *i
 		op->iocb.aio_nbytes = count;
 	}
 	list_init(&op->node);
+	op->fd = NULL;
 	op->state = AIO_IDLE;
 }
 
@@ -109,6 +110,7 @@ void aio_prep_fsync(struct aio_op *op, int fd, bool is_datasync)
 		.aio_flags = IOCB_FLAG_RESFD,
 	};
 	list_init(&op->node);
+	op->fd = NULL;
 	op->state = AIO_IDLE;
 }
 
@@ -149,6 +151,9 @@ static long submit_batch(struct aio_queue *queue)
 	list_for_each_entry (op, &queue->staged, node) {
 		if (count == BATCH)
 			break;
+		/* The program may have closed the number that it was staged with. */
+		if (op->fd != NULL)
+			op->iocb.aio_fildes = (u32)load_acquire(op->fd);
 		batch[count++] = &op->iocb;
 	}
 	taken = host_call(SYS_io_submit, queue->context, count, batch);

@@ -383,6 +383,7 @@ static enum issue_verdict rw_direct(struct request *req, bool is_write)
 	device->op.done = rw_device_done;
 	aio_prep_rw(&device->op, request_fd(req), is_write, rw->iov, rw->iov_count, rw->offset,
 		    rw->rw_flags);
+	device->op.fd = &req->file->fd;
 	if (unlikely(rw->ioprio)) {
 		device->op.iocb.aio_reqprio = (int16_t)rw->ioprio;
 		device->op.iocb.aio_flags |= IOCB_FLAG_IOPRIO;

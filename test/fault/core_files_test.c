@@ -1,0 +1,74 @@
+/*
+ * core_files_test.c - what a request keeps of its file, and requests that are about other rings
+ */
+#include <poll.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "core.h"
+
+#define BLOCK 4096
+
+static struct io_uring ring;
+
+static int setup(void **state)
+{
+	(void)state;
+	core_ring(&ring, 32, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	core_works(&ring);
+	io_uring_queue_exit(&ring);
+	return 0;
+}
+
+/* The results of the next two CQEs, of requests 1 and 2 in whatever order. */
+static void two_results(int results[2])
+{
+	for (int i = 0; i < 2; i++) {
+		struct __kernel_timespec limit = {.tv_sec = 10};
+		struct io_uring_cqe *cqe;
+
+		assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &limit), 0);
+		assert_in_range(cqe->user_data, 1, 2);
+		results[cqe->user_data - 1] = cqe->res;
+		io_uring_cqe_seen(&ring, cqe);
+	}
+}
+
+static void direct_read_outlives_a_close_in_the_same_batch(void **state)
+{
+	char path[] = "core_files.XXXXXX";
+	int results[2], fd = mkostemp(path, O_DIRECT);
+	void *block = NULL;
+
+	(void)state;
+	if (fd < 0)
+		skip(); /* the file system knows no O_DIRECT */
+	unlink(path);
+	assert_int_equal(posix_memalign(&block, BLOCK, BLOCK), 0);
+	memset(block, 'x', BLOCK);
+	assert_int_equal(pwrite(fd, block, BLOCK, 0), BLOCK);
+	CORE_PREP(&ring, 1, io_uring_prep_read, fd, block, BLOCK, 0);
+	CORE_PREP(&ring, 2, io_uring_prep_close, fd);
+	assert_int_equal(io_uring_submit(&ring), 2);
+	two_results(results);
+	assert_int_equal(results[0], BLOCK);
+	assert_int_equal(results[1], 0);
+	free(block);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(direct_read_outlives_a_close_in_the_same_batch,
+						setup, teardown),
+	};
+
+	core_require_rings();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -375,7 +375,9 @@ void descriptor_fork_child(void)
 	punt_fork_child();
 	reactor_fork_child();
 	stats_after_fork();
-	process_id = (u32)host_call(SYS_getpid);
+	/* Still 0 where the parent had no ring: descriptor_init() is then to run here. */
+	if (process_id)
+		process_id = (u32)host_call(SYS_getpid);
 }
 
 void descriptor_thread_exit(void)

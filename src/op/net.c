@@ -149,13 +149,11 @@ static bool goes_on(struct request *req, struct sendrecv *sr, long n)
 	return true;
 }
 
-OP_ISSUE(send)
+static enum issue_verdict send_now(struct request *req)
 {
 	struct sendrecv *sr = request_data(req, struct sendrecv);
 	long n;
 
-	if (polls_first(sr))
-		return ISSUE_POLL;
 	n = call_send(req, sr, MSG_DONTWAIT);
 	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
 		return ISSUE_POLL;
@@ -214,7 +212,8 @@ static int take_provided_buffer(struct request *req, struct sendrecv *sr)
 	return 0;
 }
 
-static enum issue_verdict recv_into_provided(struct request *req)
+static enum issue_verdict transfer_provided(struct request *req,
+					    enum issue_verdict (*transfer)(struct request *req))
 {
 	struct sendrecv *sr = request_data(req, struct sendrecv);
 	int err = sr->buffer ? 0 : take_provided_buffer(req, sr);
@@ -222,8 +221,8 @@ static enum issue_verdict recv_into_provided(struct request *req)
 
 	if (err)
 		return request_done(req, err);
-	verdict = recv_now(req);
-	/* Not if a part of what MSG_WAITALL wants is in it. */
+	verdict = transfer(req);
+	/* Not if a part of what MSG_WAITALL wants is done. */
 	if (verdict == ISSUE_POLL && sr->done == 0) {
 		buffers_put_back(req, sr->buffer);
 		sr->buffer = NULL;
@@ -231,12 +230,21 @@ static enum issue_verdict recv_into_provided(struct request *req)
 	return verdict;
 }
 
+OP_ISSUE(send)
+{
+	if (polls_first(request_data(req, struct sendrecv)))
+		return ISSUE_POLL;
+	if (unlikely(req->flags & IOSQE_BUFFER_SELECT))
+		return transfer_provided(req, send_now);
+	return send_now(req);
+}
+
 OP_ISSUE(recv)
 {
 	if (polls_first(request_data(req, struct sendrecv)))
 		return ISSUE_POLL;
 	if (unlikely(req->flags & IOSQE_BUFFER_SELECT))
-		return recv_into_provided(req);
+		return transfer_provided(req, recv_now);
 	return recv_now(req);
 }
 

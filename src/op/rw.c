@@ -447,17 +447,23 @@ static enum issue_verdict rw_by_kind(struct request *req, bool is_write)
 	}
 }
 
-/* Of two faults the system call tells the offset, a request how the file was opened. Streams have no offsets. */
-static enum issue_verdict rw_negative_offset(struct request *req, bool is_write)
+/* Of two faults a request tells first that the file was not opened for it; the system call does not. */
+static enum issue_verdict rw_refuse(struct request *req, bool is_write, int err)
 {
-	enum file_kind kind = file_kind_hint(request_fd(req));
 	long flags = host_call(SYS_fcntl, request_fd(req), F_GETFL);
 
-	if (kind == FILE_STREAM && request_data(req, struct rw)->iov_count > 0)
-		return rw_by_kind(req, is_write);
 	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == (is_write ? O_RDONLY : O_WRONLY))
 		return request_done(req, -EBADF);
-	return request_done(req, -EINVAL);
+	return request_done(req, err);
+}
+
+static enum issue_verdict rw_negative_offset(struct request *req, bool is_write)
+{
+	/* Streams have no offsets. */
+	if (file_kind_hint(request_fd(req)) == FILE_STREAM &&
+	    request_data(req, struct rw)->iov_count > 0)
+		return rw_by_kind(req, is_write);
+	return rw_refuse(req, is_write, -EINVAL);
 }
 
 static enum issue_verdict rw_issue(struct request *req, bool is_write)
@@ -474,7 +480,7 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 	}
 	/* Flags are looked at even if there is nothing to transfer: the system call would not. */
 	if (unlikely(rw->rw_flags & ~RWF_KNOWN) && rw->wanted == 0)
-		return request_done(req, -EOPNOTSUPP);
+		return rw_refuse(req, is_write, -EOPNOTSUPP);
 	if (unlikely((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT))
 		return rw_negative_offset(req, is_write);
 	return rw_by_kind(req, is_write);

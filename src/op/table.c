@@ -159,6 +159,7 @@ const struct op_def op_table[IORING_OP_LAST] = {
 			    .poll_events = EPOLLOUT,
 			    .needs_file = true,
 			    .allows_ioprio = true,
+			    .allows_buffer_select = true,
 			    .is_unbounded = true},
 	[IORING_OP_RECV] = {.prep = sendrecv_prep,
 			    .issue = recv_issue,

@@ -7,12 +7,15 @@
 #ifndef RS_TEST_UNIT_RING_H
 #define RS_TEST_UNIT_RING_H
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/abi.h"
 #include "base/atomic.h"
 #include "file/file.h"
+#include "host/sigaction.h"
+#include "host/usercopy.h"
 #include "request/ring.h"
 #include "ring/memory.h"
 #include "syscall/descriptor.h"
@@ -253,6 +256,22 @@ static inline struct io_uring_sqe *unit_sqe_result(struct unit_ring *ring, u64 u
 	sqe->nop_flags = IORING_NOP_INJECT_RESULT;
 	sqe->len = (u32)res;
 	return sqe;
+}
+
+/* cmocka takes SIGSEGV and SIGBUS for itself around each test: one that gives bad addresses takes them back. */
+static inline void unit_catch_faults(void)
+{
+	static struct kernel_sigaction ours[2];
+	static bool is_known;
+
+	if (!is_known) {
+		assert_int_equal(usercopy_init(), 0);
+		assert_int_equal(sigaction_set(SIGSEGV, NULL, &ours[0]), 0);
+		assert_int_equal(sigaction_set(SIGBUS, NULL, &ours[1]), 0);
+		is_known = true;
+	}
+	assert_int_equal(sigaction_set(SIGSEGV, &ours[0], NULL), 0);
+	assert_int_equal(sigaction_set(SIGBUS, &ours[1], NULL), 0);
 }
 
 static const struct abi_timespec unit_millisecond __attribute__((unused)) = {.tv_nsec = UNIT_MS};

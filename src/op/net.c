@@ -82,14 +82,14 @@ OP_PREP(sendrecv)
 	struct sendrecv *sr = request_data(req, struct sendrecv);
 	bool is_send = req->opcode == IORING_OP_SEND;
 
-	if (!is_send && (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index)))
-		return -EINVAL;
 	*sr = (struct sendrecv){
 		.addr = load_relaxed(&sqe->addr),
 		.len = load_relaxed(&sqe->len),
 		.flags = load_relaxed(&sqe->msg_flags) | (is_send ? MSG_NOSIGNAL : 0),
 		.ioprio = load_relaxed(&sqe->ioprio),
 	};
+	if (!is_send && (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index)))
+		return -EINVAL;
 	if (sr->ioprio & ~IORING_RECVSEND_POLL_FIRST)
 		return -EINVAL;
 	if ((s32)sr->len < 0)

@@ -163,6 +163,9 @@ struct file *file_detach(int fd)
 	file_forget(fd);
 	if (slot == NULL || load_relaxed(&slot->file) == NULL)
 		return NULL;
+	/* A signal handler came between in the midst of the few instructions that hold the lock. */
+	if (unlikely(lock_is_mine(&file_lock)))
+		return NULL;
 	lock_acquire(&file_lock);
 	file = slot->file;
 	if (file != NULL) {

@@ -13,6 +13,11 @@
  *   3. the page-in waiter finishes the call it may be in;
  *   4. punted calls have a duplicate of their own from the start.
  *
+ * A signal handler may close, copy or poll descriptors while its own thread is inside a ring. That ring's
+ * lock is taken then, and nothing of it waits for the handler: its names are counted at once,
+ * its end is left to the enter that was interrupted (descriptor_end_if_unnamed()), and a poll on the old
+ * number stays as it is, since the duplicate keeps the file, and so the registration, alive.
+ *
  * A ring closed behind our back (liburing's own close() is inline assembly) is found by
  * its inode: at the next setup, by the reactor, or when its number comes back to us as another file's.
  *
@@ -86,12 +91,35 @@ void descriptor_unname(struct ring *ring, int fd)
 		ring->fd = -1;
 }
 
+void descriptor_end_if_unnamed(struct ring *ring)
+{
+	if (ring->names == 0 && ring->life == RING_ALIVE)
+		ring_end(ring);
+}
+
 /* Driver. One name less; the last one ends the ring. */
 static void name_put(struct ring *ring)
 {
 	rs_assert(ring->names > 0);
-	if (--ring->names == 0 && ring->life == RING_ALIVE)
-		ring_end(ring);
+	ring->names--;
+	descriptor_end_if_unnamed(ring);
+}
+
+/* No lock held, but perhaps this ring's by the code that the calling signal handler interrupted. */
+static void name_closed(struct ring *ring, int fd)
+{
+	bool is_inside = ring_is_mine(ring);
+
+	if (!is_inside)
+		ring_lock(ring);
+	if (ring->fd == fd)
+		ring->fd = -1;
+	if (is_inside)
+		ring->names--;
+	else
+		name_put(ring);
+	if (!is_inside)
+		ring_unlock(ring);
 }
 
 /* Whether number fd is still open, and still this ring. */
@@ -188,7 +216,7 @@ static void file_moved(int fd, struct file *file, const struct ring *locked)
 	struct ring *ring;
 
 	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++) {
-		if (ring == locked || load_relaxed(&ring->life) != RING_ALIVE)
+		if (ring == locked || load_relaxed(&ring->life) != RING_ALIVE || ring_is_mine(ring))
 			continue;
 		ring_lock(ring);
 		if (ring->life == RING_ALIVE)
@@ -207,13 +235,8 @@ void descriptor_closing(int fd)
 	if (!descriptor_is_known(fd) || is_other_process())
 		return;
 	ring = exchange_full(&slot->ring, NULL);
-	if (ring != NULL) {
-		ring_lock(ring);
-		if (ring->fd == fd)
-			ring->fd = -1;
-		name_put(ring);
-		ring_unlock(ring);
-	}
+	if (ring != NULL)
+		name_closed(ring, fd);
 	file = file_detach(fd);
 	if (file != NULL) {
 		file_moved(fd, file, NULL);
@@ -242,6 +265,10 @@ void descriptor_duplicated(int from, int to)
 	file_forget(to);
 	if (ring == NULL || is_other_process())
 		return;
+	if (ring_is_mine(ring)) {
+		descriptor_name(ring, to);
+		return;
+	}
 	ring_lock(ring);
 	if (ring->life == RING_ALIVE)
 		descriptor_name(ring, to);

@@ -282,6 +282,7 @@ long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
 	/* Tags may have been posted. */
 	if (ring->life == RING_ALIVE)
 		ring_commit(ring);
+	descriptor_end_if_unnamed(ring);
 	ring_unlock(ring);
 	return result;
 }

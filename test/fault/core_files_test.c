@@ -1,9 +1,9 @@
 /*
  * core_files_test.c - what a request keeps of its file, and requests that are about other rings
  */
-#include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
-#include <time.h>
+#include <sys/time.h>
 
 #include "core.h"
 
@@ -62,11 +62,62 @@ static void direct_read_outlives_a_close_in_the_same_batch(void **state)
 	free(block);
 }
 
+/* The handler's own descriptor, on which a request waits. */
+static volatile sig_atomic_t handled;
+static int handlers_fd;
+
+/* Closes the number and gives it to the same file again: requests on it never know. */
+static void close_and_reopen(int signal)
+{
+	int saved = errno, copy = dup(handlers_fd);
+
+	(void)signal;
+	close(handlers_fd);
+	dup2(copy, handlers_fd);
+	close(copy);
+	handled++;
+	errno = saved;
+}
+
+static void handlers_may_close_what_requests_use(void **state)
+{
+	const struct itimerval often = {{.tv_usec = 50}, {.tv_usec = 50}}, never = {0};
+	struct sigaction action = {.sa_handler = close_and_reopen, .sa_flags = SA_RESTART};
+	int results[2], fds[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	handlers_fd = fds[0];
+	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	while (handled < 5000) {
+		CORE_PREP(&ring, 1, io_uring_prep_read, fds[0], &byte, 1, 0);
+		CORE_PREP(&ring, 2, io_uring_prep_write, fds[1], "x", 1, 0);
+		while (io_uring_sq_ready(&ring) > 0)
+			io_uring_submit(&ring);
+		for (int i = 0; i < 2; i++) {
+			struct io_uring_cqe *cqe;
+
+			while (io_uring_wait_cqe(&ring, &cqe) != 0)
+				;
+			results[cqe->user_data - 1] = cqe->res;
+			io_uring_cqe_seen(&ring, cqe);
+		}
+		assert_int_equal(results[1], 1);
+	}
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(direct_read_outlives_a_close_in_the_same_batch,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(handlers_may_close_what_requests_use, setup,
+						teardown),
 	};
 
 	core_require_rings();

@@ -99,7 +99,9 @@ static void unwatch(struct ring *ring)
 
 void reactor_release(struct ring *ring)
 {
-	if (unlikely(ring->attendance == ATTEND_EPOLL && !ring_is_sqpoll(ring)))
+	/* An SQPOLL ring is the reactor's until it ends. */
+	if (unlikely(ring->attendance == ATTEND_EPOLL) &&
+	    (!ring_is_sqpoll(ring) || ring->life != RING_ALIVE))
 		unwatch(ring);
 }
 

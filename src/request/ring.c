@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/pages.h"
+#include "host/futex.h"
 #include "host/kernel.h"
 #include "request/buffers.h"
 #include "request/cancel.h"
@@ -121,8 +122,10 @@ void ring_delete(struct ring *ring)
  */
 static void ring_expel_sleepers(struct ring *ring)
 {
-	while (ring->sleepers > 0) {
+	while (ring->sleepers > 0 || ring->sq_waiters > 0) {
 		wait_wake(ring);
+		if (exchange_full(&ring->sq_space_wanted, 0))
+			futex_wake(&ring->sq_space_wanted, FUTEX_ALL);
 		ring_unlock(ring);
 		sched_yield();
 		ring_lock(ring);

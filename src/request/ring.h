@@ -130,6 +130,7 @@ struct ring {
 	u64 sq_idle_ns;		   /* (c) */
 	u64 sq_active_ns;	   /* (r) when an SQE was last seen */
 	u32 sq_space_wanted;	   /* (a) a program waits in SQ_WAIT: futex */
+	u32 sq_waiters;		   /* (r) threads that do */
 };
 
 static inline void ring_lock(struct ring *ring)

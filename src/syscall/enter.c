@@ -161,19 +161,21 @@ static long submit(struct ring *ring, u32 to_submit)
 /* SQPOLL: waits until the reactor has made room in the SQ. The lock is released meanwhile. */
 static int wait_for_sq_space(struct ring *ring)
 {
-	while (sq_ready(&ring->sq, &ring->memory) >= ring->memory.sq_entries &&
-	       ring->life == RING_ALIVE) {
+	while (ring->life == RING_ALIVE &&
+	       sq_ready(&ring->sq, &ring->memory) >= ring->memory.sq_entries) {
 		int err;
 
 		store_relaxed(&ring->sq_space_wanted, 1);
+		ring->sq_waiters++;
 		ring_unlock(ring);
 		reactor_kick();
 		err = futex_wait(&ring->sq_space_wanted, 1, NS_PER_SEC);
 		ring_lock(ring);
+		ring->sq_waiters--;
 		if (err == -EINTR)
 			return -EINTR;
 	}
-	return 0;
+	return ring->life == RING_ALIVE ? 0 : -EBADF;
 }
 
 static long enter_sqpoll(struct ring *ring, u32 to_submit, u32 flags)
@@ -225,8 +227,10 @@ static long enter(struct ring *ring, u32 to_submit, u32 min_complete, u32 flags,
 /* Last thing under the lock: what was posted is shown, and somebody looks after what waits. */
 static void leave(struct ring *ring)
 {
-	if (unlikely(ring->life != RING_ALIVE))
+	if (unlikely(ring->life != RING_ALIVE)) {
+		wait_wake(ring); /* ring_end() may sleep for a request that this thread had in hand */
 		return;
+	}
 	if (likely(ring_is_quiet(ring)) && !(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG)) {
 		ring_commit(ring);
 		return;
@@ -264,6 +268,7 @@ long syscall_enter(u32 fd, u32 to_submit, u32 min_complete, u32 flags, const voi
 	stats_count(ring->stats, COUNTER_ENTERS, 1);
 	result = enter(ring, to_submit, min_complete, flags, user_arg, arg_size);
 	leave(ring);
+	descriptor_end_if_unnamed(ring);
 	ring_unlock(ring);
 	return result;
 }

@@ -13,6 +13,10 @@
  *   ATTEND_EPOLL: the ring's epoll set is in the reactor's; no more ticks. A wait of the
  *                 program takes it out again (reactor_release()).
  *
+ *   ATTEND_FILES: as nobody, but the ring has fixed files: once a second the reactor sees whether it
+ *                 was closed behind our back, for then somebody may wait for them to be closed.
+ *   ATTEND_SPIN:  an SQPOLL ring that was not idle long enough to be watched (ATTEND_EPOLL).
+ *
  * DEFER_TASKRUN rings are not driven, only watched, and only if somebody is to
  * be told (a registered eventfd, a poller of the descriptor). SQPOLL rings are
  * looked at without pause until they were idle for sq_thread_idle; then
@@ -66,6 +70,14 @@ void reactor_kick(void)
 	host_call(SYS_write, reactor.wake_fd, &one, sizeof(one));
 }
 
+/* When there is nothing to look after. */
+static enum ring_attendance attendance_at_rest(const struct ring *ring)
+{
+	if (ring_is_sqpoll(ring))
+		return ATTEND_SPIN;
+	return ring->files.count ? ATTEND_FILES : ATTEND_NOBODY;
+}
+
 static bool is_watched_only(const struct ring *ring)
 {
 	return ring_is_deferred(ring);
@@ -92,7 +104,7 @@ static void watch(struct ring *ring)
 static void unwatch(struct ring *ring)
 {
 	host_call(SYS_epoll_ctl, reactor.epoll_fd, EPOLL_CTL_DEL, ring->events.epoll_fd, NULL);
-	store_relaxed(&ring->attendance, ATTEND_NOBODY);
+	store_relaxed(&ring->attendance, attendance_at_rest(ring));
 	if (ring->sleepers == 0)
 		store_relaxed(&ring->wants_wake, 0);
 }
@@ -124,8 +136,8 @@ static u64 tick(struct ring *ring)
 {
 	if (ring->sleepers > 0) {
 		if (++ring->idle_ticks > TICKS_TO_LEAVE) {
-			store_relaxed(&ring->attendance, ATTEND_NOBODY);
-			return TIMER_NEVER;
+			store_relaxed(&ring->attendance, attendance_at_rest(ring));
+			return 0;
 		}
 		return TICK_NS;
 	}
@@ -135,8 +147,8 @@ static u64 tick(struct ring *ring)
 	}
 	drive(ring);
 	if (!ring_has_pending(ring)) {
-		store_relaxed(&ring->attendance, ATTEND_NOBODY);
-		return TIMER_NEVER;
+		store_relaxed(&ring->attendance, attendance_at_rest(ring));
+		return 0;
 	}
 	if (ring->enter_count != ring->tick_enter_count)
 		ring->idle_ticks = 0;
@@ -200,12 +212,6 @@ static u64 sqpoll(struct ring *ring)
 	return 0;
 }
 
-/* If it was closed behind our back, somebody may wait for these to be closed with it. */
-static bool keeps_others_files(const struct ring *ring)
-{
-	return load_relaxed(&ring->files.count) > 0;
-}
-
 /* One look at one ring. Returns how long the reactor may sleep for its sake. */
 static u64 visit(struct ring *ring)
 {
@@ -213,8 +219,10 @@ static u64 visit(struct ring *ring)
 
 	if (load_relaxed(&ring->life) != RING_ALIVE)
 		return TIMER_NEVER;
-	if (!ring_is_sqpoll(ring) && load_relaxed(&ring->attendance) == ATTEND_NOBODY)
-		return keeps_others_files(ring) ? SWEEP_NS : TIMER_NEVER;
+	if (load_relaxed(&ring->attendance) == ATTEND_NOBODY)
+		return TIMER_NEVER;
+	if (load_relaxed(&ring->attendance) == ATTEND_FILES)
+		return SWEEP_NS;
 	if (!ring_lock_try(ring))
 		return TICK_NS; /* its program is inside */
 	if (ring->life == RING_ALIVE) {
@@ -371,7 +379,7 @@ void reactor_attend(struct ring *ring)
 			reactor_kick();
 		return;
 	}
-	if (ring->attendance == ATTEND_NOBODY) {
+	if (ring->attendance == ATTEND_NOBODY || ring->attendance == ATTEND_FILES) {
 		if (reactor_start())
 			return; /* no thread to be had: completions wait for the next enter */
 		ring->idle_ticks = 0;
@@ -382,8 +390,10 @@ void reactor_attend(struct ring *ring)
 		reactor_kick();
 }
 
-void reactor_keep_watch(void)
+void reactor_keep_watch(struct ring *ring)
 {
+	if (ring->attendance == ATTEND_NOBODY)
+		store_relaxed(&ring->attendance, ATTEND_FILES);
 	barrier_full(); /* pairs with the one in reactor_body() */
 	if (load_acquire(&reactor.is_running) && load_relaxed(&reactor.is_asleep))
 		reactor_kick();

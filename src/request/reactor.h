@@ -20,7 +20,7 @@ void reactor_kick(void);
 
 /* Driver, after files were registered: from now on the reactor, if there is one, looks now and then whether
  * the ring was closed behind our back, for then its files are to be closed too. */
-void reactor_keep_watch(void);
+void reactor_keep_watch(struct ring *ring);
 
 /* What to do with a ring whose descriptor was closed behind our back; set by syscall/. Called by the
  * reactor without locks; true if the ring is (now) gone. */

@@ -30,7 +30,8 @@ static struct lock rings_lock;
 static struct ring *rings[RINGS_LIMIT];
 static u32 rings_count; /* (a) slots ever used */
 
-_Static_assert(offsetof(struct ring, lock) == 0, "ring_new() clears what is behind the lock");
+/* Bytes at the beginning of a ring that ring_new() does not clear. */
+#define RING_LOOKED_AT offsetof(struct ring, setup_flags)
 
 static const u32 alloc_sizes[RING_ALLOC_CLASSES] = {128, 512, 4096, 16384};
 
@@ -69,12 +70,14 @@ struct ring *ring_new(u32 setup_flags)
 	if (ring == NULL)
 		return NULL;
 	ring_lock(ring);
-	/* All but the lock, which somebody who looked this ring up long ago may just be taking. */
-	memset((char *)ring + sizeof(ring->lock), 0, sizeof(*ring) - sizeof(ring->lock));
-	store_relaxed(&ring->life, RING_DYING);
+	/* All but what somebody who looked this ring up long ago may just be looking at. */
+	memset((char *)ring + RING_LOOKED_AT, 0, sizeof(*ring) - RING_LOOKED_AT);
+	store_relaxed(&ring->attendance,
+		      setup_flags & IORING_SETUP_SQPOLL ? ATTEND_SPIN : ATTEND_NOBODY);
+	store_relaxed(&ring->poll_fd, -1);
 	ring->setup_flags = setup_flags;
 	ring->events = (struct ring_events){.epoll_fd = -1, .wake_fd = -1, .multi_fd = -1};
-	ring->event_fd = ring->fd = ring->poll_fd = -1;
+	ring->event_fd = ring->fd = -1;
 	ring->stats = stats_block_claim();
 	ring->ready_tail = &ring->ready_head;
 	ring->drain_tail = &ring->drain_head;

@@ -41,6 +41,8 @@ enum ring_life {
 /* Who looks after the completions of a ring whose program is not inside enter. */
 enum ring_attendance {
 	ATTEND_NOBODY, /* nothing waits, or completions only appear in enter (DEFER_TASKRUN, IOPOLL) */
+	ATTEND_FILES,  /* as nobody, but its fixed files are to be closed if it was closed behind our back */
+	ATTEND_SPIN,   /* SQPOLL: the reactor looks all the time */
 	ATTEND_TICK,   /* the reactor looks each millisecond */
 	ATTEND_EPOLL,  /* the reactor waits on the ring's epoll descriptor */
 };
@@ -62,9 +64,14 @@ struct ring_events {
 };
 
 struct ring {
+	/* What others look at without the lock, as a hint, even while the ring is made anew (ring_new()). */
+	struct biased_lock lock;	 /* ring_lock() */
+	enum ring_life life;		 /* (r) to store; (a) */
+	enum ring_attendance attendance; /* (r) to store; (a) */
+	int poll_fd;			 /* (a) eventfd for those who poll the ring's descriptor, or -1 */
+	u32 wakers;			 /* (a) threads that push task work at this moment */
+
 	/* What every enter and every SQE touches, together. */
-	struct biased_lock lock; /* ring_lock() */
-	enum ring_life life;   /* (r) stored with it held; (a) looked at without it, as a hint */
 	u32 setup_flags;       /* (c) */
 	u32 submitter_tid;     /* (r) SINGLE_ISSUER: the only thread that may submit; 0 not yet known */
 	bool is_disabled;      /* (r) R_DISABLED and not yet enabled */
@@ -76,7 +83,6 @@ struct ring {
 	struct sq sq;
 	u32 sleepers;	       /* (r) threads inside the wait */
 	int event_fd;	       /* (r) registered eventfd: a private duplicate, or -1 */
-	int poll_fd;	       /* (a) eventfd for those who poll the ring's descriptor, or -1 */
 	u64 enter_count;       /* (r) calls of enter, for the reactor to see activity */
 	struct stats_block *stats; /* (r) */
 	struct ring_memory memory;
@@ -106,12 +112,10 @@ struct ring {
 
 	/* Waiting and waking (wait.c, reactor.c) */
 	struct ring_events events;
-	u32 wakers;		   /* (a) threads that push task work at this moment */
 	u32 wants_wake;		   /* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
 	u32 kicks;		   /* (r) sleepers still to be woken to look at new CQEs */
 	u64 slept_until;	   /* (r) a sleeper wakes by then; TIMER_NEVER: none may */
 	u32 enters_since_poll;	   /* (r) enters since the events were last looked at */
-	enum ring_attendance attendance; /* (r) as `life` */
 	u32 idle_ticks;		   /* (r) ticks of the reactor without an enter */
 	u64 tick_enter_count;	   /* (r) enter_count at the last tick */
 	u64 watched_until;	   /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */

@@ -98,7 +98,7 @@ long register_files(struct ring *ring, u64 user_fds, u32 count, u64 user_tags)
 		return err;
 	}
 	resource_alloc_range(&ring->files, 0, count);
-	reactor_keep_watch();
+	reactor_keep_watch(ring);
 	return 0;
 }
 

@@ -240,6 +240,11 @@ OP_ISSUE(link_timeout)
 {
 	struct timeout *timeout = request_data(req, struct timeout);
 
+	enum issue_verdict verdict;
+
 	timeout->deadline = timer_deadline(timeout->ns, timeout->flags);
-	return arm(req, timeout->deadline);
+	verdict = arm(req, timeout->deadline);
+	if (verdict == ISSUE_DONE) /* no memory: the request goes unguarded */
+		req->ltimeout_of->ltimeout = NULL;
+	return verdict;
 }

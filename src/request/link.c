@@ -191,7 +191,7 @@ void link_continue(struct request *req)
 
 	if (req->flags & REQ_ARM_LTIMEOUT) {
 		timeout = unlink_timeout(req);
-	} else if (req->flags & REQ_LTIMEOUT_ARMED) {
+	} else if (req->flags & REQ_LTIMEOUT_ARMED && req->ltimeout != NULL) {
 		timeout = req->ltimeout;
 		req->ltimeout = NULL;
 		timeout->ltimeout_of = NULL;
@@ -236,7 +236,7 @@ void link_timeout_expired(struct request *timeout)
 	int err = 0;
 
 	if (guarded != NULL) {
-		guarded->flags &= ~REQ_LTIMEOUT_ARMED;
+		/* Not its flags: a worker or the page-in waiter may own it, and set them now. */
 		guarded->ltimeout = NULL;
 		timeout->ltimeout_of = NULL;
 		err = request_cancel(guarded);

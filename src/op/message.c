@@ -110,6 +110,8 @@ OP_PREP(message)
 		return -EINVAL;
 	if (message->flags & MSG_DONTWAIT)
 		req->flags |= REQ_NOWAIT;
+	if (!is_send(req) && message->flags & MSG_ERRQUEUE)
+		req->flags |= REQ_POLL_URGENT; /* data that is there would wake it again and again */
 	return copy_header(req, message);
 }
 

@@ -55,6 +55,7 @@ OP_BLOCK(fallocate);
 OP_PREP(ftruncate);
 OP_BLOCK(ftruncate);
 OP_PREP(fadvise);
+OP_ISSUE(fadvise);
 OP_BLOCK(fadvise);
 
 /* fs.c: calls on paths */

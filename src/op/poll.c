@@ -32,7 +32,8 @@ static u32 parse_events(const struct io_uring_sqe *sqe)
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	events = events >> 16 | events << 16;
 #endif
-	return (events & 0xffff) | (events & EPOLLEXCLUSIVE);
+	/* EPOLLEXCLUSIVE spares other waiters a wake-up; one-shot registrations cannot have it. */
+	return events & 0xffff;
 }
 
 OP_PREP(poll_add)

@@ -29,6 +29,7 @@
 #include "host/usercopy.h"
 #include "op/ops.h"
 #include "request/buffers.h"
+#include "request/hooks.h"
 #include "request/link.h"
 #include "request/pending.h"
 #include "request/poll.h"
@@ -405,7 +406,7 @@ static enum issue_verdict rw_stream(struct request *req, bool is_write)
 	long n = call_rw(req, is_write, OFFSET_CURRENT, RWF_NOWAIT);
 
 	if (n == -EAGAIN)
-		return req->flags & REQ_NO_POLL ? ISSUE_PUNT : ISSUE_POLL;
+		return ISSUE_POLL;
 	if (n != -EOPNOTSUPP || request_data(req, struct rw)->rw_flags)
 		return rw_done(req, n);
 	/* Its driver knows no RWF_NOWAIT (a tty, inotify, ...). */
@@ -466,6 +467,14 @@ static enum issue_verdict rw_negative_offset(struct request *req, bool is_write)
 	return rw_refuse(req, is_write, -EINVAL);
 }
 
+/* A ring cannot be read or written; the memfd behind it would oblige. */
+static bool is_ring(int fd)
+{
+	const struct fd_slot *slot = fd_slot(fd);
+
+	return unlikely(slot != NULL && load_relaxed(&slot->ring) != NULL) && hooks.is_ring(fd);
+}
+
 static enum issue_verdict rw_issue(struct request *req, bool is_write)
 {
 	const struct rw *rw = request_data(req, struct rw);
@@ -477,6 +486,15 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 		if (err) /* of two faults the file's is told */
 			return request_done(req, file_kind_hint(request_fd(req)) == FILE_UNKNOWN ?
 							 -EBADF : err);
+	}
+	if (unlikely(is_ring(request_fd(req))))
+		return request_done(req, -EINVAL);
+	/* The device is asked for completions, not waited for: there must be one. */
+	if (unlikely(req->ring->setup_flags & IORING_SETUP_IOPOLL)) {
+		enum file_kind kind = file_classify(request_fd(req));
+
+		if (kind != FILE_DIRECT && kind != FILE_UNKNOWN)
+			return request_done(req, -EOPNOTSUPP);
 	}
 	/* Flags are looked at even if there is nothing to transfer: the system call would not. */
 	if (unlikely(rw->rw_flags & ~RWF_KNOWN) && rw->wanted == 0)

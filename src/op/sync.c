@@ -1,8 +1,11 @@
 /*
  * sync.c - calls on an open file that can only block: FSYNC, SYNC_FILE_RANGE, FALLOCATE, FTRUNCATE, FADVISE
  *
- * The kernel: io_uring/sync.c, truncate.c, advise.c. It, too, never makes these in the submitting task.
+ * The kernel: io_uring/sync.c, truncate.c, advise.c. It, too, makes none
+ * of these in the submitting task but the advice that cannot block.
  */
+#include <fcntl.h>
+
 #include "host/kernel.h"
 #include "op/ops.h"
 
@@ -124,4 +127,18 @@ OP_BLOCK(fadvise)
 
 	request_set_result(req, (s32)punt_call(SYS_fadvise64, request_fd(req), (long)range->offset,
 					       (long)range->len, range->flags));
+}
+
+/* Advice that only sets how the file is read ahead is taken at once; the rest may start or end I/O. */
+OP_ISSUE(fadvise)
+{
+	switch (range_of(req)->flags) {
+	case POSIX_FADV_NORMAL:
+	case POSIX_FADV_RANDOM:
+	case POSIX_FADV_SEQUENTIAL:
+		fadvise_block(req);
+		return ISSUE_DONE;
+	default:
+		return ISSUE_PUNT;
+	}
 }

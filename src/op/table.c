@@ -79,7 +79,10 @@ const struct op_def op_table[IORING_OP_LAST] = {
 	[IORING_OP_FTRUNCATE] = {.prep = ftruncate_prep,
 				 .block = ftruncate_block,
 				 .needs_file = true},
-	[IORING_OP_FADVISE] = {.prep = fadvise_prep, .block = fadvise_block, .needs_file = true},
+	[IORING_OP_FADVISE] = {.prep = fadvise_prep,
+			       .issue = fadvise_issue,
+			       .block = fadvise_block,
+			       .needs_file = true},
 	[IORING_OP_MADVISE] = {.prep = madvise_prep, .block = madvise_block},
 
 	[IORING_OP_OPENAT] = {.prep = openat_prep,

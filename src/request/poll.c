@@ -80,6 +80,23 @@ int ring_poll_fd(struct ring *ring)
 	return fd;
 }
 
+/*
+ * The ring's eventfd was signalled for CQEs that the program may have taken since. It is reset
+ * before its CQ is looked at, without the lock: what is posted meanwhile signals it again.
+ */
+static void poll_fd_agree(struct ring *ring, int fd)
+{
+	const struct ring_header *header = ring->memory.header;
+	u64 counter, one = 1;
+
+	if (load_relaxed(&ring->deferred_is_ready))
+		return;
+	host_call(SYS_read, fd, &counter, sizeof(counter));
+	barrier_full();
+	if (load_acquire(&header->cq_tail) != load_relaxed(&header->cq_head))
+		host_call(SYS_write, fd, &one, sizeof(one));
+}
+
 int poll_substitute(int fd)
 {
 	const struct fd_slot *slot = fd_slot(fd);
@@ -87,7 +104,10 @@ int poll_substitute(int fd)
 
 	if (likely(ring == NULL))
 		return fd < 0 ? -EBADF : fd;
-	return ring_poll_fd(ring);
+	fd = ring_poll_fd(ring);
+	if (fd >= 0)
+		poll_fd_agree(ring, fd);
+	return fd;
 }
 
 static struct poll_target *target_create(struct ring *ring, int fd, bool is_multi)

@@ -11,6 +11,7 @@
 #include "request/request.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "observe/ticks.h"
 #include "request/link.h"
@@ -238,7 +239,7 @@ static void issue_poll(struct request *req)
 		request_complete(req);
 		return;
 	}
-	err = poll_arm(req, req->op->poll_events);
+	err = poll_arm(req, req->flags & REQ_POLL_URGENT ? EPOLLPRI : req->op->poll_events);
 	if (err == -EPERM && req->op->block != NULL) {
 		request_punt(req); /* a file that cannot be polled: the call can only block */
 		return;

@@ -60,7 +60,7 @@ enum request_state {
 #define REQ_FAILED	   (1u << 8)  /* its result breaks links; a failed CQE is always posted */
 #define REQ_SKIP_LINK_CQES (1u << 9)  /* it failed and had CQE_SKIP: its links' cancelled CQEs are not posted */
 #define REQ_ARM_LTIMEOUT   (1u << 10) /* its link timeout starts when it waits */
-#define REQ_LTIMEOUT_ARMED (1u << 11) /* its link timeout is running: ltimeout */
+#define REQ_LTIMEOUT_ARMED (1u << 11) /* its link timeout was started: ltimeout */
 #define REQ_FORCE_ASYNC	   (1u << 12) /* not issued while its SQE is being submitted (drain) */
 #define REQ_NOWAIT	   (1u << 13) /* -EAGAIN is its answer, it does not wait */
 #define REQ_FINISHED	   (1u << 15) /* result is set: QUEUED leads to COMPLETE, not to another issue */
@@ -68,14 +68,14 @@ enum request_state {
 #define REQ_MULTISHOT	   (1u << 17)
 #define REQ_DRAIN_LATER	   (1u << 18) /* behaves as IOSQE_IO_DRAIN: the request after a link that holds one */
 #define REQ_ISSUED_ONCE	   (1u << 19) /* it was issued before: the next issue is a retry */
-#define REQ_NO_POLL	   (1u << 20) /* its file cannot be polled: it is punted instead */
+#define REQ_POLL_URGENT	   (1u << 20) /* ISSUE_POLL waits for errors and EPOLLPRI only, not for op->poll_events */
 #define REQ_FILE_OWNED	   (1u << 21) /* `file` is a reference of the request's own, not its resource's */
 #define REQ_LINKED	   (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
 
 /* What op->issue() says happened. */
 enum issue_verdict {
 	ISSUE_DONE,    /* req->result is set */
-	ISSUE_POLL,    /* wait for req->poll.events on the file, then issue again */
+	ISSUE_POLL,    /* wait for op->poll_events on the file, then issue again */
 	ISSUE_PUNT,    /* it can only block: op->block() in the punt pool */
 	ISSUE_WAITING, /* the operation handed the request on, its state says to whom */
 };
@@ -142,7 +142,7 @@ struct request {
 	struct resource *file_resource;	  /* the fixed file in use, or NULL (resource.h) */
 	struct resource *buffer_resource; /* the fixed buffer in use, or NULL */
 	u64 submit_ticks;	  /* ticks_now(), if latencies are measured */
-	struct request *ltimeout; /* its running link timeout */
+	struct request *ltimeout; /* (r) its running link timeout; NULL: it fired */
 	struct request *ltimeout_of; /* of a LINK_TIMEOUT: the request it guards */
 	struct list_node pending; /* REQ_PENDING: in a bucket of ring->pending */
 	struct mpsc_node task_work; /* QUEUED by another thread */

@@ -245,6 +245,10 @@ static void leave(struct ring *ring)
 			and_full(&ring->memory.header->sq_flags, ~IORING_SQ_TASKRUN);
 	}
 	ring_commit(ring);
+	if (ring_is_deferred(ring) && ring->ready_head != NULL && !ring->deferred_is_ready) {
+		ring->deferred_is_ready = true; /* as if a CQE had been posted: the program is to enter */
+		wait_notify(ring);
+	}
 	if (unlikely(ring->sleepers > 0))
 		wait_hand_over(ring);
 	reactor_attend(ring);

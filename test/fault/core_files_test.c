@@ -3,6 +3,7 @@
  */
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/time.h>
 
 #include "core.h"
@@ -111,12 +112,108 @@ static void handlers_may_close_what_requests_use(void **state)
 	close(fds[1]);
 }
 
+static void other_rings_cannot_be_read_or_written(void **state)
+{
+	char bytes[64] = "";
+	struct io_uring other;
+
+	(void)state;
+	core_ring(&other, 8, 0);
+	CORE_PREP(&ring, 1, io_uring_prep_write, other.ring_fd, bytes, sizeof(bytes), 0);
+	assert_int_equal(core_run(&ring, 1), -EINVAL);
+	core_works(&other);
+	io_uring_queue_exit(&other);
+}
+
+static void poll_of_a_ring_forgets_what_was_taken_from_it(void **state)
+{
+	struct __kernel_timespec moment = {.tv_nsec = 10000000};
+	struct pollfd entry = {.events = POLLIN};
+	struct io_uring_cqe *cqe;
+	struct io_uring other;
+
+	(void)state;
+	core_ring(&other, 8, 0);
+	entry.fd = other.ring_fd;
+	assert_int_equal(poll(&entry, 1, 0), 0);
+	core_sqe(&other, 1)->opcode = IORING_OP_NOP;
+	assert_int_equal(io_uring_submit(&other), 1);
+	assert_int_equal(poll(&entry, 1, 0), 1);
+	assert_int_equal(core_result(&other, 1), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_poll_add, other.ring_fd, POLLIN);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &moment), -ETIME);
+	core_sqe(&other, 2)->opcode = IORING_OP_NOP;
+	assert_int_equal(io_uring_submit(&other), 1);
+	assert_int_equal(core_result(&ring, 1), POLLIN);
+	io_uring_queue_exit(&other);
+}
+
+static void polls_may_be_exclusive(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_poll_add, fds[0], POLLIN | EPOLLEXCLUSIVE);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(core_result(&ring, 1), POLLIN);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void iopoll_takes_direct_files_only(void **state)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+	struct io_uring polled;
+	char bytes[16];
+
+	(void)state;
+	assert_true(fd >= 0);
+	core_ring(&polled, 8, IORING_SETUP_IOPOLL);
+	CORE_PREP(&polled, 1, io_uring_prep_read, fd, bytes, sizeof(bytes), 0);
+	assert_int_equal(core_run(&polled, 1), -EOPNOTSUPP);
+	io_uring_queue_exit(&polled);
+	close(fd);
+}
+
+static void deferred_links_are_told_to_the_eventfd(void **state)
+{
+	unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+	int event_fd = eventfd(0, EFD_NONBLOCK);
+	struct io_uring deferred;
+	eventfd_t counter;
+
+	(void)state;
+	core_ring(&deferred, 8, flags);
+	assert_int_equal(io_uring_register_eventfd(&deferred, event_fd), 0);
+	/* NOPs. The first leaves no CQE; the second waits for the program to enter. */
+	core_sqe(&deferred, 1)->flags = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+	core_sqe(&deferred, 2);
+	assert_int_equal(io_uring_submit(&deferred), 2);
+	assert_int_equal(eventfd_read(event_fd, &counter), 0);
+	assert_int_equal(core_result(&deferred, 2), 0);
+	io_uring_queue_exit(&deferred);
+	close(event_fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(direct_read_outlives_a_close_in_the_same_batch,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(handlers_may_close_what_requests_use, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(other_rings_cannot_be_read_or_written, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(poll_of_a_ring_forgets_what_was_taken_from_it, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(iopoll_takes_direct_files_only, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(deferred_links_are_told_to_the_eventfd, setup,
 						teardown),
 	};
 

@@ -139,7 +139,28 @@ OP_PREP(openat2)
 	return open_prep(req, sqe);
 }
 
-static long open_call(struct request *req, bool is_cached_only)
+/*
+ * Without waiting, neither for a directory nor for the other end of a FIFO: like the kernel's
+ * first try it opens with O_NONBLOCK, which the program does not get to see.
+ */
+static long open_cached(const struct path_call *call, long dir)
+{
+	struct open_how how = call->how;
+	bool hides_nonblock = !(how.flags & (O_NONBLOCK | O_PATH));
+	long fd;
+
+	if (call->file_slot)
+		how.flags |= O_CLOEXEC;
+	if (hides_nonblock)
+		how.flags |= O_NONBLOCK;
+	how.resolve |= RESOLVE_CACHED;
+	fd = host_call(SYS_openat2, dir, call->path, &how, sizeof(how));
+	if (fd >= 0 && hides_nonblock)
+		host_call(SYS_fcntl, fd, F_SETFL, call->how.flags);
+	return fd;
+}
+
+static long open_call(struct request *req)
 {
 	struct path_call *call = call_of(req);
 	struct open_how how = call->how;
@@ -148,13 +169,9 @@ static long open_call(struct request *req, bool is_cached_only)
 	if (call->file_slot)
 		how.flags |= O_CLOEXEC; /* for the moment until it is private */
 
-	if (!is_cached_only && !call->is_openat2)
+	if (!call->is_openat2)
 		return punt_call(SYS_openat, dir_of(req), (long)call->path, (long)how.flags,
 				 (long)how.mode);
-	if (is_cached_only) {
-		how.resolve |= RESOLVE_CACHED;
-		return raw_syscall4(SYS_openat2, args[0], args[1], args[2], args[3]);
-	}
 	return punt_call_array(SYS_openat2, args);
 }
 
@@ -167,9 +184,11 @@ OP_ISSUE(openat)
 	 * openat2() is stricter about is left to open(). */
 	if (call->how.flags & (O_TRUNC | O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
 		return ISSUE_PUNT;
-	fd = open_call(req, true);
+	fd = open_cached(call, dir_of(req));
 	if (fd == -EAGAIN && call->how.resolve & RESOLVE_CACHED)
 		return request_done(req, fd);
+	if (fd == -ENXIO)
+		return request_done(req, fd); /* nobody reads the FIFO: open() would wait */
 	if (fd < 0)
 		return ISSUE_PUNT; /* whatever it was: open() itself has the last word */
 	req->result = (s32)fd;
@@ -192,7 +211,7 @@ OP_FINISH(openat)
 
 OP_BLOCK(openat)
 {
-	request_set_result(req, (s32)open_call(req, false));
+	request_set_result(req, (s32)open_call(req));
 }
 
 OP_PREP(statx)

@@ -19,6 +19,7 @@ struct fd_slot fd_slots[FD_SLOTS];
 
 static struct lock file_lock;
 static struct slab file_slab; /* (q: file_lock) type-stable: an object is only ever a struct file */
+static int held_end; /* (q: file_lock) numbers from here on were never held */
 
 static enum file_kind kind_of(const struct stat *status, int flags)
 {
@@ -88,8 +89,10 @@ struct file *file_hold(int fd)
 	file = slot ? slot->file : NULL;
 	if (file == NULL) {
 		file = file_create(fd);
-		if (file != NULL && slot != NULL)
+		if (file != NULL && slot != NULL) {
 			slot->file = file;
+			held_end = max_of(held_end, fd + 1);
+		}
 	}
 	if (file != NULL)
 		file->refs++;
@@ -181,7 +184,21 @@ struct file *file_detach(int fd)
 	return file;
 }
 
+void file_fork_prepare(void)
+{
+	lock_acquire(&file_lock);
+}
+
+void file_fork_parent(void)
+{
+	lock_release(&file_lock);
+}
+
 void file_fork_child(void)
 {
+	/* Who holds them is the parent's. Here a close() is to close, not to move the file away. */
+	for (int fd = 0; fd < held_end; fd++)
+		fd_slots[fd].file = NULL;
+	held_end = 0;
 	file_lock = LOCK_INIT;
 }

@@ -108,7 +108,9 @@ static inline int file_fd(const struct file *file)
  */
 struct file *file_detach(int fd);
 
-/* In the child of a fork(): a lock held by another thread of the parent is free again. */
+/* Around a fork(): nobody is in the midst of a change. The child holds no file. */
+void file_fork_prepare(void);
+void file_fork_parent(void);
 void file_fork_child(void);
 
 #endif

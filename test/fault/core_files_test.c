@@ -198,6 +198,51 @@ static void deferred_links_are_told_to_the_eventfd(void **state)
 	close(event_fd);
 }
 
+static void a_child_closes_what_the_parent_waits_on(void **state)
+{
+	char page[4096] = "";
+	int fds[2], gate[2], status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pipe(gate), 0);
+	assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(fds[1], page, sizeof(page)) > 0)
+		;
+	assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_write, fds[1], page, sizeof(page), -1);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	child = fork();
+	if (child == 0) {
+		close(fds[1]);
+		close(ring.ring_fd);
+		close(gate[1]);
+		_exit((int)read(gate[0], page, 1));
+	}
+	CORE_PREP(&ring, 2, io_uring_prep_cancel, (void *)1, 0);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	for (int i = 0; i < 2; i++) {
+		struct io_uring_cqe *cqe;
+
+		assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	close(fds[1]);
+	/* Both have closed it: once it is empty the pipe has ended. The child may not be so far yet. */
+	for (;;) {
+		struct pollfd entry = {.fd = fds[0], .events = POLLIN};
+
+		assert_int_equal(poll(&entry, 1, 10000), 1);
+		if (read(fds[0], page, sizeof(page)) == 0)
+			break;
+	}
+	close(gate[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(gate[0]);
+	close(fds[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +253,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_rings_cannot_be_read_or_written, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(poll_of_a_ring_forgets_what_was_taken_from_it, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_child_closes_what_the_parent_waits_on, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup,
 						teardown),

@@ -83,6 +83,7 @@ struct ring {
 	struct sq sq;
 	u32 sleepers;	       /* (r) threads inside the wait */
 	int event_fd;	       /* (r) registered eventfd: a private duplicate, or -1 */
+	u32 releases;	       /* (r) how often a request let go of the lock while it was issued */
 	u64 enter_count;       /* (r) calls of enter, for the reactor to see activity */
 	struct stats_block *stats; /* (r) */
 	struct ring_memory memory;

@@ -144,7 +144,7 @@ static bool takes_plain_nops(const struct ring *ring)
 
 long submit_batch(struct ring *ring, u32 count)
 {
-	u32 submitted = 0;
+	u32 submitted = 0, releases = ring->releases;
 
 	count = min_of(count, sq_ready(&ring->sq, &ring->memory));
 	if (count == 0)
@@ -172,6 +172,12 @@ long submit_batch(struct ring *ring, u32 count)
 		err = link_submit(ring, req, request_prepare(ring, req, sqe));
 		if (unlikely(err) && !(ring->setup_flags & IORING_SETUP_SUBMIT_ALL))
 			break;
+		/* A CLOSE let go of the lock: another thread may have taken the rest. */
+		if (unlikely(ring->releases != releases)) {
+			releases = ring->releases;
+			ring->is_submitting = true;
+			count = min_of(count, submitted + sq_ready(&ring->sq, &ring->memory));
+		}
 	}
 	link_submit_end(ring);
 	ring->is_submitting = false;

@@ -182,6 +182,13 @@ void descriptor_unregister_ring(u32 index)
 	ring_unlock(ring);
 }
 
+void descriptor_forget_ring(const struct ring *ring)
+{
+	for (u32 i = 0; i < REGISTERED_RINGS; i++)
+		if (registered[i] == ring)
+			registered[i] = NULL;
+}
+
 static int lock_alive(struct ring *ring)
 {
 	if (unlikely(ring_is_mine(ring)))
@@ -252,6 +259,7 @@ static void closing_in_driver(struct ring *ring, int fd)
 	if (file == NULL)
 		return;
 	poll_file_moved(ring, fd, file);
+	ring->releases++;
 	ring_unlock(ring);
 	file_moved(fd, file, ring);
 	ring_lock(ring);
@@ -386,10 +394,12 @@ void descriptor_init(void)
 void descriptor_fork_prepare(void)
 {
 	rings_fork_prepare();
+	file_fork_prepare();
 }
 
 void descriptor_fork_parent(void)
 {
+	file_fork_parent();
 	rings_fork_parent();
 }
 

@@ -29,6 +29,9 @@ int descriptor_register_ring(struct ring *ring, u32 start, u32 end);
 /* The calling thread's slot, emptied: what it named loses a name. No lock held. */
 void descriptor_unregister_ring(u32 index);
 
+/* Driver. The calling thread's slots no longer name the ring, whose setup failed. */
+void descriptor_forget_ring(const struct ring *ring);
+
 /* The ring in the calling thread's slot, or NULL. */
 struct ring *descriptor_registered(u32 index);
 

@@ -150,8 +150,10 @@ static long bring_to_life(struct ring *ring, const struct io_uring_params *param
 	}
 	if (ring_is_sqpoll(ring)) {
 		err = reactor_start_sqpoll(ring);
-		if (err)
+		if (err) {
+			descriptor_forget_ring(ring);
 			return err;
+		}
 	}
 	return fd;
 }

@@ -27,6 +27,9 @@
 /* These bring arguments that are to be checked even if nothing is waited for. */
 #define ENTER_FLAGS_RARE (IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG)
 
+/* What an argument in a registered memory region would be. */
+#define REGION_ARG_SIZE 64
+
 /* A program whose waits are always satisfied at once still gets its polls looked at: each so many enters. */
 #define ENTERS_PER_LOOK 32
 
@@ -56,13 +59,13 @@ static int wait_args_copy(struct wait_args *args, u32 flags, const void *user_ar
 	struct abi_timespec ts;
 
 	*args = (struct wait_args){0};
-	if (flags & IORING_ENTER_EXT_ARG_REG)
-		return -EINVAL; /* no memory region can be registered */
 	if (!(flags & IORING_ENTER_EXT_ARG)) {
 		args->user_sigmask = (u64)user_arg;
 		args->sigmask_size = (u32)size;
 		return 0;
 	}
+	if (flags & IORING_ENTER_EXT_ARG_REG) /* the offset of an argument in a region: none can be registered */
+		return size == REGION_ARG_SIZE ? -EFAULT : -EINVAL;
 	if (size != sizeof(arg))
 		return -EINVAL;
 	if (copy_from_user(&arg, user_arg, sizeof(arg)))

@@ -45,6 +45,17 @@ int request_cancel(struct request *req)
 	}
 }
 
+/* The number by which the program knows the request's file; -1: none. */
+static int file_number(const struct request *req)
+{
+	if (req->file == NULL)
+		return -1;
+	if (load_relaxed(&req->state) != REQUEST_PUNTED)
+		return file_fd(req->file);
+	/* The worker's call is on a duplicate of its own. */
+	return req->file_resource != NULL ? file_fd(req->file_resource->file) : req->fd;
+}
+
 static bool is_match(const struct request *req, const struct cancel_match *match)
 {
 	bool by_user_data = match->flags & IORING_ASYNC_CANCEL_USERDATA;
@@ -55,10 +66,8 @@ static bool is_match(const struct request *req, const struct cancel_match *match
 		return true;
 	if (!(match->flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP)))
 		by_user_data = true;
-	if (match->flags & IORING_ASYNC_CANCEL_FD) {
-		if (req->file == NULL || file_fd(req->file) != match->fd)
-			return false;
-	}
+	if (match->flags & IORING_ASYNC_CANCEL_FD && file_number(req) != match->fd)
+		return false;
 	if (match->flags & IORING_ASYNC_CANCEL_OP && req->opcode != match->opcode)
 		return false;
 	return !by_user_data || req->user_data == match->user_data;

@@ -10,8 +10,7 @@
 struct cancel_match {
 	u64 user_data;
 	u32 flags;
-	const struct file *file; /* ASYNC_CANCEL_FD: the held file, or NULL and `fd` */
-	int fd;
+	int fd;	   /* ASYNC_CANCEL_FD: the number that its file has now */
 	u8 opcode; /* ASYNC_CANCEL_OP */
 	const struct request *self; /* is not matched */
 };

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
+#include <sys/un.h>
 
 #include "core.h"
 
@@ -243,6 +244,33 @@ static void a_child_closes_what_the_parent_waits_on(void **state)
 	close(fds[0]);
 }
 
+/* A connect to a Unix socket whose queue is full can only block. */
+static void a_blocked_call_is_found_by_its_descriptor(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), results[2], clients[3];
+	socklen_t size = offsetof(struct sockaddr_un, sun_path) + 16;
+
+	(void)state;
+	snprintf(address.sun_path + 1, 16, "core-files-%d", getpid());
+	assert_int_equal(bind(listener, (void *)&address, size), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	for (int i = 0; i < 3; i++)
+		clients[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(connect(clients[0], (void *)&address, size), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_connect, clients[1], (void *)&address, size);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	usleep(20000); /* until it blocks; if it does not yet, the cancel is only easier */
+	CORE_PREP(&ring, 2, io_uring_prep_cancel_fd, clients[1], 0);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	two_results(results);
+	assert_true(results[0] == -EINTR || results[0] == -ECANCELED);
+	assert_true(results[1] == -EALREADY || results[1] == 0);
+	for (int i = 0; i < 3; i++)
+		close(clients[i]);
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +283,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(poll_of_a_ring_forgets_what_was_taken_from_it, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_child_closes_what_the_parent_waits_on, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_blocked_call_is_found_by_its_descriptor, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup,
 						teardown),

@@ -499,6 +499,10 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 	/* Flags are looked at even if there is nothing to transfer: the system call would not. */
 	if (unlikely(rw->rw_flags & ~RWF_KNOWN) && rw->wanted == 0)
 		return rw_refuse(req, is_write, -EOPNOTSUPP);
+	/* Polled completion is the ring's way of working, or it is not. */
+	if (unlikely(rw->rw_flags & RWF_HIPRI) &&
+	    !(rw->rw_flags & ~RWF_KNOWN || req->ring->setup_flags & IORING_SETUP_IOPOLL))
+		return rw_refuse(req, is_write, -EINVAL);
 	if (unlikely((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT))
 		return rw_negative_offset(req, is_write);
 	return rw_by_kind(req, is_write);

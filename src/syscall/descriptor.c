@@ -35,6 +35,7 @@
 #include "request/poll.h"
 #include "request/reactor.h"
 #include "request/rings.h"
+#include "request/wait.h"
 #include "syscall/internal.h"
 
 struct descriptor_hooks hooks;
@@ -228,6 +229,8 @@ static void file_moved(int fd, struct file *file, const struct ring *locked)
 		ring_lock(ring);
 		if (ring->life == RING_ALIVE)
 			poll_file_moved(ring, fd, file);
+		if (ring->ready_head != NULL)
+			wait_wake(ring); /* what could not move has failed */
 		ring_unlock(ring);
 	}
 	pagein_quiesce();

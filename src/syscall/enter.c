@@ -142,10 +142,8 @@ static int wait_cqes(struct ring *ring, u32 min_complete, u32 flags, const void 
 	if ((err == -ETIME || err == -EINTR) && cq_ready(&ring->cq, &ring->memory) > 0)
 		err = 0;
 done:
-	if (err == 0 && unlikely(ring->cq.is_dropped)) {
-		ring->cq.is_dropped = false;
+	if (err == 0 && unlikely(ring->cq.is_dropped))
 		return -EBADR;
-	}
 	return err;
 }
 
@@ -221,8 +219,11 @@ static long enter(struct ring *ring, u32 to_submit, u32 min_complete, u32 flags,
 			return result;
 		err = wait_cqes(ring, min_complete, flags, user_arg, arg_size);
 
-		if (result == 0)
+		if (result == 0) {
 			result = err;
+			if (unlikely(err == -EBADR))
+				ring->cq.is_dropped = false; /* told now, and once */
+		}
 	}
 	return result;
 }

@@ -71,15 +71,21 @@ static inline void list_splice_tail(struct list_node *to, struct list_node *from
 
 #define list_for_each(pos, head) for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 
+/* The node in `pos`, by arithmetic: behind the last element `pos` is no element, and not aligned as one. */
+#define list_node_in(pos, member)                                                                  \
+	((struct list_node *)(void *)((char *)(pos) + offsetof(__typeof__(*(pos)), member)))
+#define list_next_entry(pos, member)                                                               \
+	list_first(list_node_in(pos, member), __typeof__(*(pos)), member)
+
 /* The element at `pos` may be unlinked in the body; no other element may. */
 #define list_for_each_entry_safe(pos, tmp, head, member)                                           \
 	for ((pos) = list_first((head), __typeof__(*(pos)), member),                               \
-	    (tmp) = list_first(&(pos)->member, __typeof__(*(pos)), member);                        \
-	     &(pos)->member != (head);                                                             \
-	     (pos) = (tmp), (tmp) = list_first(&(pos)->member, __typeof__(*(pos)), member))
+	    (tmp) = list_next_entry(pos, member);                                                  \
+	     list_node_in(pos, member) != (head);                                                  \
+	     (pos) = (tmp), (tmp) = list_next_entry(pos, member))
 
 #define list_for_each_entry(pos, head, member)                                                     \
-	for ((pos) = list_first((head), __typeof__(*(pos)), member); &(pos)->member != (head);     \
-	     (pos) = list_first(&(pos)->member, __typeof__(*(pos)), member))
+	for ((pos) = list_first((head), __typeof__(*(pos)), member);                               \
+	     list_node_in(pos, member) != (head); (pos) = list_next_entry(pos, member))
 
 #endif

@@ -90,7 +90,7 @@ struct file *file_hold(int fd)
 	if (file == NULL) {
 		file = file_create(fd);
 		if (file != NULL && slot != NULL) {
-			slot->file = file;
+			store_relaxed(&slot->file, file);
 			held_end = max_of(held_end, fd + 1);
 		}
 	}
@@ -149,7 +149,7 @@ void file_put(struct file *file)
 	if (--file->refs == 0) {
 		slot = fd_slot(file->fd);
 		if (slot != NULL && slot->file == file)
-			slot->file = NULL;
+			store_relaxed(&slot->file, NULL);
 		else if (fd_is_private(file->fd))
 			private_fd = file->fd;
 		slab_free(&file_slab, file);
@@ -176,7 +176,7 @@ struct file *file_detach(int fd)
 
 		file_forget(copy);
 		rs_assert(file->fd == fd);
-		slot->file = NULL;
+		store_relaxed(&slot->file, NULL);
 		file->refs++;
 		store_release(&file->fd, copy < 0 ? -1 : copy); /* pairs with file_fd() */
 	}

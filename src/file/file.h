@@ -46,7 +46,7 @@ struct file {
 };
 
 struct fd_slot {
-	struct file *file; /* (q: file_lock) the held file of this number */
+	struct file *file; /* (q: file_lock) the held file of this number; looked at without, as a hint */
 	void *ring;        /* (a) the ring whose descriptor this is; set by syscall/ */
 	u8 kind;           /* (a) enum file_kind, a hint */
 };

@@ -93,6 +93,18 @@ static inline struct ring *unit_ring_inside(const struct unit_ring *ring)
 	return fd_slot(ring->fd)->ring;
 }
 
+/* A field of it, read with the ring's lock. */
+#define unit_ring_field(of, field)                                                                 \
+	({                                                                                         \
+		struct ring *inside_ = unit_ring_inside(of);                                       \
+		__typeof__(inside_->field) value_;                                                 \
+                                                                                                   \
+		ring_lock(inside_);                                                                \
+		value_ = inside_->field;                                                           \
+		ring_unlock(inside_);                                                              \
+		value_;                                                                            \
+	})
+
 /* The next SQE, all zero but these, in the array already; the tail moves in unit_submit(). */
 static inline struct io_uring_sqe *unit_sqe(struct unit_ring *ring, u8 opcode, u64 user_data)
 {

@@ -22,7 +22,7 @@ static int start(void **state)
 static int end(void **state)
 {
 	(void)state;
-	assert_int_equal(unit_ring_inside(&ring)->requests.used, 0);
+	assert_int_equal(unit_ring_field(&ring, requests.used), 0);
 	unit_close(ends[0]);
 	unit_close(ends[1]);
 	unit_ring_close(&ring);
@@ -246,7 +246,7 @@ static void cancel_and_a_worker_race_and_both_requests_complete_once(void **stat
 
 	(void)state;
 	for (u32 i = 0; i < 3000; i++) {
-		struct io_uring_sqe *sqe = unit_sqe(&ring, IORING_OP_FADVISE, 0);
+		struct io_uring_sqe *sqe = unit_sqe(&ring, IORING_OP_SYNC_FILE_RANGE, 0);
 		s32 results[2];
 
 		sqe->fd = fd;
@@ -283,7 +283,7 @@ static void a_ring_is_closed_with_everything_in_flight(void **state)
 		unit_sqe_timeout(&busy, 3, &unit_hour, 9, 0);
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 		unit_sqe_rw(&busy, IORING_OP_READ, 4, fd, buffer, sizeof(buffer), 0);
-		sqe = unit_sqe(&busy, IORING_OP_FADVISE, 5);
+		sqe = unit_sqe(&busy, IORING_OP_SYNC_FILE_RANGE, 5);
 		sqe->fd = fd;
 		unit_submit(&busy);
 		unit_ring_close(&busy);

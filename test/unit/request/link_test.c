@@ -14,6 +14,7 @@
 static struct unit_ring ring;
 static int ends[2];
 static char buffer[8192];
+static const char zeroes[64];
 
 static int start(void **state)
 {
@@ -46,13 +47,13 @@ static void sqe_link_timeout(u64 user_data, const struct abi_timespec *ts, u8 fl
 
 static void feed_pipe(u32 bytes)
 {
-	assert_int_equal(write(ends[1], buffer, bytes), bytes);
+	assert_int_equal(write(ends[1], zeroes, bytes), bytes);
 }
 
 static void expect_nothing_more(void)
 {
 	unit_expect_none(&ring);
-	assert_int_equal(unit_ring_inside(&ring)->requests.used, 0);
+	assert_int_equal(unit_ring_field(&ring, requests.used), 0);
 }
 
 static void the_requests_of_a_link_run_one_after_another(void **state)
@@ -355,7 +356,7 @@ static void a_link_timeout_is_cancelled_by_what_it_guards(void **state)
 	unit_collect(&ring, 3, results, 3);
 	assert_memory_equal(results, ((s32[]){1, -ECANCELED, 0}), sizeof(results));
 	expect_nothing_more();
-	assert_int_equal(unit_ring_inside(&ring)->timers.count, 0);
+	assert_int_equal(unit_ring_field(&ring, timers.count), 0);
 }
 
 static void a_link_timeout_behind_what_completes_at_once_never_starts(void **state)

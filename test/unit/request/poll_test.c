@@ -23,7 +23,7 @@ static int start(void **state)
 static int end(void **state)
 {
 	(void)state;
-	assert_int_equal(unit_ring_inside(&ring)->requests.used, 0);
+	assert_int_equal(unit_ring_field(&ring, requests.used), 0);
 	for (u32 i = 0; i < 2; i++)
 		if (ends[i] >= 0)
 			unit_close(ends[i]);

@@ -22,7 +22,7 @@ static u64 reactor_wakeups(void)
 	return load_relaxed(&stats_process->counters[COUNTER_REACTOR_WAKEUPS]);
 }
 
-/* A regular file: fsync and such on it go to the punt pool. */
+/* A regular file: sync_file_range() on it goes to the punt pool. */
 static int scratch = -1;
 
 static int make_scratch(void **state)
@@ -34,10 +34,8 @@ static int make_scratch(void **state)
 
 static void sqe_punted(struct unit_ring *ring, u64 user_data)
 {
-	struct io_uring_sqe *sqe = unit_sqe(ring, IORING_OP_FADVISE, user_data);
-
-	sqe->fd = scratch;
-	sqe->fadvise_advice = POSIX_FADV_NORMAL;
+	/* No flags: there is nothing to do. */
+	unit_sqe(ring, IORING_OP_SYNC_FILE_RANGE, user_data)->fd = scratch;
 }
 
 static void task_work_wakes_a_driver_however_near_it_is_to_sleep(void **state)
@@ -127,15 +125,13 @@ static void *wait_in_crowd(void *argument)
 
 static void crowd_start(pthread_t *threads, u32 count, u32 min_complete)
 {
-	struct ring *inside = unit_ring_inside(&crowd.ring);
-
 	crowd.min_complete = min_complete;
 	memset(crowd.tids, 0, sizeof(crowd.tids));
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, wait_in_crowd, (void *)i), 0);
 	for (u32 i = 0; i < count; i++)
 		unit_wait_until(load_acquire(&crowd.tids[i]));
-	unit_wait_until(load_relaxed(&inside->sleepers) == count);
+	unit_wait_until(unit_ring_field(&crowd.ring, sleepers) == count);
 }
 
 static void crowd_join(pthread_t *threads, u32 count)
@@ -205,14 +201,12 @@ static void a_timer_is_taken_over_by_the_thread_that_sleeps_on(void **state)
 	(void)state;
 	unit_ring_open(&crowd.ring, 8, 0);
 	for (u32 round = 0; round < 5; round++) {
-		struct ring *inside = unit_ring_inside(&crowd.ring);
-
 		unit_sqe_timeout(&crowd.ring, 7, &soon, 0, 0);
 		unit_submit(&crowd.ring);
 		crowd_start(&first, 1, 1);
 		crowd.min_complete = 2;
 		assert_int_equal(pthread_create(&second, NULL, wait_in_crowd, (void *)1), 0);
-		unit_wait_until(load_relaxed(&inside->sleepers) == 2);
+		unit_wait_until(unit_ring_field(&crowd.ring, sleepers) == 2);
 		unit_sqe(&crowd.ring, IORING_OP_NOP, 1);
 		unit_submit(&crowd.ring);
 		crowd_join(&first, 1);

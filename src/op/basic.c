@@ -47,7 +47,7 @@ OP_ISSUE(close)
 	if (file_slot)
 		return request_done(req, resource_remove_file(req->ring, file_slot));
 	/* A ring is not closed by a request, nor is what is not the program's. */
-	if (hooks.is_ring(req->fd) || fd_is_private(req->fd))
+	if (hooks.is_ring(req->ring, req->fd) || fd_is_private(req->fd))
 		return request_done(req, -EBADF);
 	hooks.closing_in_driver(req->ring, req->fd);
 	err = host_call(SYS_close, req->fd);
@@ -105,7 +105,7 @@ OP_PREP(epoll_ctl)
 OP_ISSUE(epoll_ctl)
 {
 	const struct epoll_ctl *ctl = request_data(req, struct epoll_ctl);
-	int target = hooks.pollable(ctl->target);
+	int target = hooks.pollable(req->ring, ctl->target);
 
 	return request_done(req, host_call(SYS_epoll_ctl, req->fd, ctl->op, target, &ctl->event));
 }

@@ -468,11 +468,12 @@ static enum issue_verdict rw_negative_offset(struct request *req, bool is_write)
 }
 
 /* A ring cannot be read or written; the memfd behind it would oblige. */
-static bool is_ring(int fd)
+static bool is_ring(const struct request *req)
 {
-	const struct fd_slot *slot = fd_slot(fd);
+	const struct fd_slot *slot = fd_slot(request_fd(req));
 
-	return unlikely(slot != NULL && load_relaxed(&slot->ring) != NULL) && hooks.is_ring(fd);
+	return unlikely(slot != NULL && load_relaxed(&slot->ring) != NULL) &&
+	       hooks.is_ring(req->ring, request_fd(req));
 }
 
 static enum issue_verdict rw_issue(struct request *req, bool is_write)
@@ -487,7 +488,7 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 			return request_done(req, file_kind_hint(request_fd(req)) == FILE_UNKNOWN ?
 							 -EBADF : err);
 	}
-	if (unlikely(is_ring(request_fd(req))))
+	if (unlikely(is_ring(req)))
 		return request_done(req, -EINVAL);
 	/* The device is asked for completions, not waited for: there must be one. */
 	if (unlikely(req->ring->setup_flags & IORING_SETUP_IOPOLL)) {

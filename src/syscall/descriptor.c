@@ -315,9 +315,32 @@ int descriptor_poll_fd(int fd)
 	return poll_fd;
 }
 
-static int pollable(int fd)
+/* Two ring locks are never held together: the driver's own is let go while another ring is looked at. */
+static bool is_ring_in_driver(struct ring *ring, int fd)
 {
-	return descriptor_is_ring(fd) ? descriptor_poll_fd(fd) : fd;
+	bool is_ring;
+
+	if (likely(!descriptor_may_be_ring(fd)))
+		return false;
+	ring->releases++;
+	ring_unlock(ring);
+	is_ring = descriptor_is_ring(fd);
+	ring_lock(ring);
+	return is_ring;
+}
+
+static int pollable_in_driver(struct ring *ring, int fd)
+{
+	int poll_fd = fd;
+
+	if (likely(!descriptor_may_be_ring(fd)))
+		return fd;
+	ring->releases++;
+	ring_unlock(ring);
+	if (descriptor_is_ring(fd))
+		poll_fd = descriptor_poll_fd(fd);
+	ring_lock(ring);
+	return poll_fd;
 }
 
 static void poll_refresh(struct ring *ring)
@@ -385,10 +408,10 @@ void descriptor_init(void)
 	if (process_id)
 		return;
 	hooks = (struct descriptor_hooks){
-		.is_ring = descriptor_is_ring,
+		.is_ring = is_ring_in_driver,
 		.closing_in_driver = closing_in_driver,
 		.files_update = register_files_by_request,
-		.pollable = pollable,
+		.pollable = pollable_in_driver,
 	};
 	reactor_set_sweep(sweep);
 	process_id = (u32)host_call(SYS_getpid);

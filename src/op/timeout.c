@@ -121,7 +121,7 @@ void timeout_expire(struct request *req)
 	struct timeout *timeout = request_data(req, struct timeout);
 	struct ring *ring = req->ring;
 
-	if (goes_on(timeout) && ring->cq.backlog_count == 0) {
+	if (goes_on(timeout) && ring_cq_has_room(ring)) {
 		request_post_more(req, -ETIME, 0);
 		ring->count_cqes--;
 		timeout->deadline += max_of(timeout->ns, (u64)1);

@@ -71,7 +71,8 @@ static inline void list_splice_tail(struct list_node *to, struct list_node *from
 
 #define list_for_each(pos, head) for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 
-/* The node in `pos`, by arithmetic: behind the last element `pos` is no element, and not aligned as one. */
+/* The node in `pos`, by arithmetic: behind the last element `pos` is no element, and not aligned
+ * as one. */
 #define list_node_in(pos, member)                                                                  \
 	((struct list_node *)(void *)((char *)(pos) + offsetof(__typeof__(*(pos)), member)))
 #define list_next_entry(pos, member)                                                               \

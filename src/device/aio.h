@@ -35,7 +35,8 @@ enum aio_state {
 struct aio_op {
 	struct iocb iocb;
 	struct list_node node; /* in queue->staged */
-	const s32 *fd; /* where the descriptor's number stands until it is sent; NULL: as prepared */
+	/* where the descriptor's number stands until it is sent; NULL: as prepared */
+	const s32 *fd;
 	void (*done)(struct aio_op *op, long result);
 	u8 state; /* enum aio_state */
 };
@@ -77,7 +78,8 @@ static inline u32 aio_in_flight(const struct aio_queue *queue)
 	return queue->in_flight + queue->staged_count;
 }
 
-/* Sets everything but op->done; op->fd is NULL. `iov` stays as it is until done(). rw_flags: RWF_*. */
+/* Sets everything but op->done; op->fd is NULL. `iov` stays as it is until done(). rw_flags:
+ * RWF_*. */
 void aio_prep_rw(struct aio_op *op, int fd, bool is_write, const struct iovec *iov, u32 count,
 		 u64 offset, int rw_flags);
 

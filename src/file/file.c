@@ -19,7 +19,7 @@ struct fd_slot fd_slots[FD_SLOTS];
 
 static struct lock file_lock;
 static struct slab file_slab; /* (q: file_lock) type-stable: an object is only ever a struct file */
-static int held_end; /* (q: file_lock) numbers from here on were never held */
+static int held_end;          /* (q: file_lock) numbers from here on were never held */
 
 static enum file_kind kind_of(const struct stat *status, int flags)
 {

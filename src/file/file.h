@@ -46,9 +46,10 @@ struct file {
 };
 
 struct fd_slot {
-	struct file *file; /* (q: file_lock) the held file of this number; looked at without, as a hint */
-	void *ring;        /* (a) the ring whose descriptor this is; set by syscall/ */
-	u8 kind;           /* (a) enum file_kind, a hint */
+	/* (q: file_lock) the held file of this number; looked at without, as a hint */
+	struct file *file;
+	void *ring; /* (a) the ring whose descriptor this is; set by syscall/ */
+	u8 kind;    /* (a) enum file_kind, a hint */
 };
 
 extern struct fd_slot fd_slots[FD_SLOTS];

@@ -135,5 +135,5 @@ OP_BLOCK(madvise)
 	const struct madvise *madvise = request_data(req, struct madvise);
 
 	request_set_result_only(req, (s32)punt_call(SYS_madvise, (long)madvise->addr,
-					       (long)madvise->len, madvise->advice));
+						    (long)madvise->len, madvise->advice));
 }

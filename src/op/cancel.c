@@ -47,8 +47,7 @@ OP_ISSUE(async_cancel)
 
 	if (match->flags & IORING_ASYNC_CANCEL_FD) {
 		if (req->flags & IOSQE_FIXED_FILE || match->flags & IORING_ASYNC_CANCEL_FD_FIXED) {
-			const struct resource *slot =
-				resource_lookup(&ring->files, (u32)match->fd);
+			const struct resource *slot = resource_lookup(&ring->files, (u32)match->fd);
 
 			if (slot == NULL || slot->file == NULL)
 				return request_done(req, -EBADF);

@@ -28,11 +28,11 @@
 struct path_call {
 	struct open_how how;
 	char *path, *path2; /* ring_alloc()ed copies, PATH_MAX bytes, or NULL */
-	s32 dir2;	    /* second directory */
+	s32 dir2;           /* second directory */
 	u32 flags;
-	u32 mask;	    /* STATX */
-	u32 file_slot;	    /* OPENAT, OPENAT2: sqe->file_index */
-	u64 buffer;	    /* STATX: the program's */
+	u32 mask;      /* STATX */
+	u32 file_slot; /* OPENAT, OPENAT2: sqe->file_index */
+	u64 buffer;    /* STATX: the program's */
 	bool is_openat2;
 };
 
@@ -46,8 +46,8 @@ static long dir_of(const struct request *req)
 	return req->fd;
 }
 
-/* A copy of the program's string at `user_path`: 0, -EFAULT, -ENAMETOOLONG, -ENOMEM, or -ENOENT for an
- * empty one where that is not allowed. */
+/* A copy of the program's string at `user_path`: 0, -EFAULT, -ENAMETOOLONG, -ENOMEM, or -ENOENT
+ * for an empty one where that is not allowed. */
 static int path_copy(struct request *req, char **path, u64 user_path, bool allows_empty)
 {
 	long len;
@@ -180,8 +180,8 @@ OP_ISSUE(openat)
 	const struct path_call *call = call_of(req);
 	long fd;
 
-	/* Creating and truncating block, and a cached look-up refuses them. An open() with flags that
-	 * openat2() is stricter about is left to open(). */
+	/* Creating and truncating block, and a cached look-up refuses them. An open() with flags
+	 * that openat2() is stricter about is left to open(). */
 	if (call->how.flags & (O_TRUNC | O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
 		return ISSUE_PUNT;
 	fd = open_cached(call, dir_of(req));
@@ -237,8 +237,8 @@ OP_BLOCK(statx)
 	if (call->flags & ~STATX_FLAGS)
 		path_done(req, -EINVAL);
 	else
-		path_done(req, punt_call(SYS_statx, dir_of(req), (long)call->path, call->flags, call->mask,
-					 (long)call->buffer));
+		path_done(req, punt_call(SYS_statx, dir_of(req), (long)call->path, call->flags,
+					 call->mask, (long)call->buffer));
 }
 
 OP_PREP(unlinkat)
@@ -261,8 +261,7 @@ OP_BLOCK(unlinkat)
 {
 	const struct path_call *call = call_of(req);
 
-	path_done(req, punt_call(SYS_unlinkat, dir_of(req), (long)call->path,
-					       call->flags));
+	path_done(req, punt_call(SYS_unlinkat, dir_of(req), (long)call->path, call->flags));
 }
 
 /* RENAMEAT, LINKAT: two directories, two paths. */
@@ -293,8 +292,8 @@ OP_BLOCK(renameat)
 {
 	const struct path_call *call = call_of(req);
 
-	path_done(req, punt_call(SYS_renameat2, dir_of(req), (long)call->path,
-					       call->dir2, (long)call->path2, call->flags));
+	path_done(req, punt_call(SYS_renameat2, dir_of(req), (long)call->path, call->dir2,
+				 (long)call->path2, call->flags));
 }
 
 OP_PREP(linkat)
@@ -306,8 +305,8 @@ OP_BLOCK(linkat)
 {
 	const struct path_call *call = call_of(req);
 
-	path_done(req, punt_call(SYS_linkat, dir_of(req), (long)call->path,
-					       call->dir2, (long)call->path2, call->flags));
+	path_done(req, punt_call(SYS_linkat, dir_of(req), (long)call->path, call->dir2,
+				 (long)call->path2, call->flags));
 }
 
 OP_PREP(mkdirat)
@@ -328,8 +327,7 @@ OP_BLOCK(mkdirat)
 {
 	const struct path_call *call = call_of(req);
 
-	path_done(req, punt_call(SYS_mkdirat, dir_of(req), (long)call->path,
-					       (long)call->how.mode));
+	path_done(req, punt_call(SYS_mkdirat, dir_of(req), (long)call->path, (long)call->how.mode));
 }
 
 OP_PREP(symlinkat)
@@ -353,6 +351,5 @@ OP_BLOCK(symlinkat)
 {
 	const struct path_call *call = call_of(req);
 
-	path_done(req, punt_call(SYS_symlinkat, (long)call->path, dir_of(req),
-					       (long)call->path2));
+	path_done(req, punt_call(SYS_symlinkat, (long)call->path, dir_of(req), (long)call->path2));
 }

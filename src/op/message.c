@@ -18,14 +18,14 @@
 #include "request/ring.h"
 
 struct message {
-	struct msghdr *header;	   /* ring_alloc()ed copy, with `vector` and `address` behind it */
+	struct msghdr *header; /* ring_alloc()ed copy, with `vector` and `address` behind it */
 	u64 user_header;
-	u64 done;		   /* bytes moved by earlier tries (MSG_WAITALL) */
-	struct iovec *vector;	   /* the whole copy; header->msg_iov advances in it */
+	u64 done;             /* bytes moved by earlier tries (MSG_WAITALL) */
+	struct iovec *vector; /* the whole copy; header->msg_iov advances in it */
 	u32 vector_count;
 	u32 flags, ioprio;
 	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
-	u64 select_len;		   /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
+	u64 select_len;                 /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
 	bool is_polled;
 };
 
@@ -85,8 +85,7 @@ static int copy_header(struct request *req, struct message *message)
 	if ((s32)header->msg_namelen < 0)
 		return -EINVAL;
 	if (is_send(req) && header->msg_name != NULL) {
-		header->msg_namelen =
-			min_of(header->msg_namelen, (socklen_t)sizeof(copy->address));
+		header->msg_namelen = min_of(header->msg_namelen, (socklen_t)sizeof(copy->address));
 		if (copy_from_user(&copy->address, header->msg_name, header->msg_namelen))
 			return -EFAULT;
 		header->msg_name = &copy->address;
@@ -111,7 +110,8 @@ OP_PREP(message)
 	if (message->flags & MSG_DONTWAIT)
 		req->flags |= REQ_NOWAIT;
 	if (!is_send(req) && message->flags & MSG_ERRQUEUE)
-		req->flags |= REQ_POLL_URGENT; /* data that is there would wake it again and again */
+		/* data that is there would wake it again and again */
+		req->flags |= REQ_POLL_URGENT;
 	return copy_header(req, message);
 }
 
@@ -191,8 +191,7 @@ static enum issue_verdict message_issue(struct request *req, long nr)
 	n = host_call(nr, fd, message->header, flags);
 	if (n == -EAGAIN && !(req->flags & REQ_NOWAIT))
 		return ISSUE_POLL;
-	if (message->flags & MSG_WAITALL && n > 0 && (u64)n < wanted &&
-	    net_is_stream_socket(fd)) {
+	if (message->flags & MSG_WAITALL && n > 0 && (u64)n < wanted && net_is_stream_socket(fd)) {
 		advance(message->header, (u64)n);
 		message->done += (u64)n;
 		return ISSUE_POLL;

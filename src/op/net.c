@@ -42,8 +42,9 @@ static bool is_tcp(int fd)
 	return socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
-/* Bytes that are ready for the next receive, as a CQE flag. Asked only if the buffer was filled, else
- * the queue is empty; or at the end of TCP, which the kernel counts as something to receive. */
+/* Bytes that are ready for the next receive, as a CQE flag. Asked only if the buffer was filled,
+ * else the queue is empty; or at the end of TCP, which the kernel counts as something to
+ * receive. */
 u32 net_nonempty_flag(int fd, long received, u64 wanted, u32 msg_flags)
 {
 	int queued = 0;
@@ -66,15 +67,15 @@ bool net_is_stream_socket(int fd)
 
 struct sendrecv {
 	u64 addr;
-	u64 len;	    /* bytes left */
-	u64 done;	    /* bytes transferred by earlier tries (MSG_WAITALL) */
-	u32 flags;	    /* MSG_* */
-	u32 ioprio;	    /* IORING_RECVSEND_* */
-	u32 to_len;	    /* SEND: length of the destination, 0: none */
+	u64 len;                        /* bytes left */
+	u64 done;                       /* bytes transferred by earlier tries (MSG_WAITALL) */
+	u32 flags;                      /* MSG_* */
+	u32 ioprio;                     /* IORING_RECVSEND_* */
+	u32 to_len;                     /* SEND: length of the destination, 0: none */
 	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
-	u32 select_len;	    /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
+	u32 select_len;                 /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
 	bool is_polled;
-	char address[32];   /* enough for IPv4 and IPv6; longer ones are refused */
+	char address[32]; /* enough for IPv4 and IPv6; longer ones are refused */
 };
 
 OP_PREP(sendrecv)
@@ -122,7 +123,8 @@ static long call_send(const struct request *req, const struct sendrecv *sr, int 
 			 sr->to_len ? sr->address : NULL, sr->to_len);
 }
 
-/* Ends a transfer: what earlier tries moved counts; less than MSG_WAITALL asked for breaks links. */
+/* Ends a transfer: what earlier tries moved counts; less than MSG_WAITALL asked for breaks
+ * links. */
 static enum issue_verdict sendrecv_done(struct request *req, struct sendrecv *sr, long n)
 {
 	if (n >= 0) {
@@ -184,8 +186,7 @@ static enum issue_verdict recv_now(struct request *req)
 		      NULL);
 	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
 		return ISSUE_POLL;
-	req->cqe_flags |=
-		net_nonempty_flag(request_fd(req), n, sr->len, sr->flags);
+	req->cqe_flags |= net_nonempty_flag(request_fd(req), n, sr->len, sr->flags);
 	return sendrecv_done(req, sr, n);
 }
 
@@ -296,8 +297,8 @@ OP_PREP(accept)
 	return 0;
 }
 
-/* A new connection, or why there is none, is in req->result. True: it was told of, and the request goes on to
- * the next. */
+/* A new connection, or why there is none, is in req->result. True: it was told of, and the
+ * request goes on to the next. */
 static bool accept_goes_on(struct request *req)
 {
 	const struct accept *accept = request_data(req, struct accept);
@@ -311,8 +312,8 @@ static bool accept_goes_on(struct request *req)
 	else
 		file_forget(req->result);
 	/* TCP says whether there is another one. */
-	req->cqe_flags = poll_now(fd, EPOLLIN) & EPOLLIN && is_tcp(fd) ?
-				 IORING_CQE_F_SOCK_NONEMPTY : 0;
+	req->cqe_flags =
+		poll_now(fd, EPOLLIN) & EPOLLIN && is_tcp(fd) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
 	if (req->result < 0 || !(req->flags & REQ_MULTISHOT) || !ring_cq_has_room(req->ring))
 		return false;
 	request_post_more(req, req->result, req->cqe_flags);
@@ -395,8 +396,8 @@ OP_CLEANUP(connect)
 		  sizeof(struct sockaddr_storage));
 }
 
-/* One connect() that does not block, whatever the file's O_NONBLOCK says. Nobody else has a use for a socket
- * that is being connected, so nobody misses the flag for the time of one call. */
+/* One connect() that does not block, whatever the file's O_NONBLOCK says. Nobody else has a use
+ * for a socket that is being connected, so nobody misses the flag for the time of one call. */
 static long connect_nonblocking(int fd, const struct connect *connect)
 {
 	long flags = host_call(SYS_fcntl, fd, F_GETFL), err;
@@ -449,8 +450,8 @@ OP_BLOCK(connect)
 {
 	const struct connect *connect = request_data(req, struct connect);
 
-	request_set_result(req, (s32)punt_call(SYS_connect, request_fd(req),
-					       (long)connect->address, connect->len));
+	request_set_result(req, (s32)punt_call(SYS_connect, request_fd(req), (long)connect->address,
+					       connect->len));
 }
 
 OP_PREP(shutdown)

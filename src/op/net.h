@@ -8,8 +8,8 @@
 
 #include "base/types.h"
 
-/* IORING_CQE_F_SOCK_NONEMPTY if `received` filled the `wanted` bytes, or left them queued (MSG_PEEK), and
- * more is queued; else 0. */
+/* IORING_CQE_F_SOCK_NONEMPTY if `received` filled the `wanted` bytes, or left them queued
+ * (MSG_PEEK), and more is queued; else 0. */
 u32 net_nonempty_flag(int fd, long received, u64 wanted, u32 msg_flags);
 
 /* 0, -EBADF or -ENOTSOCK. */

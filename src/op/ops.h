@@ -8,10 +8,10 @@
 
 #include "request/request.h"
 
-#define OP_PREP(name)	 int name##_prep(struct request *req, const struct io_uring_sqe *sqe)
-#define OP_ISSUE(name)	 enum issue_verdict name##_issue(struct request *req)
-#define OP_BLOCK(name)	 void name##_block(struct request *req)
-#define OP_FINISH(name)	 void name##_finish(struct request *req)
+#define OP_PREP(name)    int name##_prep(struct request *req, const struct io_uring_sqe *sqe)
+#define OP_ISSUE(name)   enum issue_verdict name##_issue(struct request *req)
+#define OP_BLOCK(name)   void name##_block(struct request *req)
+#define OP_FINISH(name)  void name##_finish(struct request *req)
 #define OP_CLEANUP(name) void name##_cleanup(struct request *req)
 
 /* basic.c */

@@ -21,7 +21,7 @@ struct poll_add {
 
 struct poll_remove {
 	u64 old_user_data, new_user_data;
-	u32 flags;  /* IORING_POLL_* */
+	u32 flags; /* IORING_POLL_* */
 	u32 events;
 };
 
@@ -86,8 +86,8 @@ OP_PREP(poll_remove)
 
 	if (load_relaxed(&sqe->buf_index) || load_relaxed(&sqe->file_index))
 		return -EINVAL;
-	if (flags & ~(IORING_POLL_UPDATE_EVENTS | IORING_POLL_UPDATE_USER_DATA |
-		      IORING_POLL_ADD_MULTI))
+	if (flags &
+	    ~(IORING_POLL_UPDATE_EVENTS | IORING_POLL_UPDATE_USER_DATA | IORING_POLL_ADD_MULTI))
 		return -EINVAL;
 	if (flags == IORING_POLL_ADD_MULTI)
 		return -EINVAL; /* means nothing without an update */

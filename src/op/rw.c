@@ -36,7 +36,7 @@
 #include "request/ring.h"
 
 #define OFFSET_CURRENT ((u64)-1)
-#define RW_MAX	       0x7ffff000u /* bytes: what the kernel transfers at the most */
+#define RW_MAX         0x7ffff000u /* bytes: what the kernel transfers at the most */
 #define AIO_DEPTH_MAX  4096
 #define RWF_KNOWN      0x1ff /* of kernel 6.18: RWF_HIPRI to RWF_NOSIGNAL */
 
@@ -53,19 +53,19 @@ struct rw_device {
 
 struct rw {
 	u64 offset;
-	struct iovec *iov;    /* &one, or ring_alloc()ed; what is left to transfer */
+	struct iovec *iov; /* &one, or ring_alloc()ed; what is left to transfer */
 	u32 iov_count;
-	u32 iov_total;	      /* as allocated */
-	s32 rw_flags;	      /* RWF_* */
-	u32 wanted;	      /* bytes asked for */
-	u32 copied;	      /* bytes already transferred; `iov` and `offset` are behind them */
-	u16 ioprio;	      /* class and level for the device; 0: the thread's */
+	u32 iov_total; /* as allocated */
+	s32 rw_flags;  /* RWF_* */
+	u32 wanted;    /* bytes asked for */
+	u32 copied;    /* bytes already transferred; `iov` and `offset` are behind them */
+	u16 ioprio;    /* class and level for the device; 0: the thread's */
 	struct iovec one;
 	struct iovec *vector; /* the allocation, or NULL */
 	struct rw_page *page;
 	struct rw_device *device;
 	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
-	u32 select_len;	      /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
+	u32 select_len;                 /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
 };
 
 /* The real-time class takes a privilege, effective in this thread. */
@@ -242,7 +242,8 @@ static void rw_advance(struct rw *rw, size_t bytes)
 	}
 }
 
-/* The last call said `result`: what was transferred before counts too. A short transfer breaks links. */
+/* The last call said `result`: what was transferred before counts too. A short transfer breaks
+ * links. */
 static enum issue_verdict rw_done(struct request *req, long result)
 {
 	const struct rw *rw = request_data(req, struct rw);
@@ -427,7 +428,8 @@ static enum issue_verdict rw_other(struct request *req, bool is_write)
 	const struct rw *rw = request_data(req, struct rw);
 	long n = call_rw(req, is_write, rw->offset, 0);
 
-	/* The system call refuses flags where there is nothing that could heed them; a request does not. */
+	/* The system call refuses flags where there is nothing that could heed them; a request
+	 * does not. */
 	if (n == -EOPNOTSUPP && !(rw->rw_flags & ~RWF_KNOWN))
 		n = host_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), rw->iov,
 			      rw->iov_count, rw->offset, 0, 0);
@@ -448,7 +450,8 @@ static enum issue_verdict rw_by_kind(struct request *req, bool is_write)
 	}
 }
 
-/* Of two faults a request tells first that the file was not opened for it; the system call does not. */
+/* Of two faults a request tells first that the file was not opened for it; the system call does
+ * not. */
 static enum issue_verdict rw_refuse(struct request *req, bool is_write, int err)
 {
 	long flags = host_call(SYS_fcntl, request_fd(req), F_GETFL);
@@ -485,8 +488,9 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 		int err = take_fixed_buffer(req, rw);
 
 		if (err) /* of two faults the file's is told */
-			return request_done(req, file_kind_hint(request_fd(req)) == FILE_UNKNOWN ?
-							 -EBADF : err);
+			return request_done(req, file_kind_hint(request_fd(req)) == FILE_UNKNOWN
+							 ? -EBADF
+							 : err);
 	}
 	if (unlikely(is_ring(req)))
 		return request_done(req, -EINVAL);

@@ -1,5 +1,7 @@
 /*
- * sync.c - calls on an open file that can only block: FSYNC, SYNC_FILE_RANGE, FALLOCATE, FTRUNCATE, FADVISE
+ * sync.c - calls on an open file that can only block
+ *
+ * FSYNC, SYNC_FILE_RANGE, FALLOCATE, FTRUNCATE, FADVISE.
  *
  * The kernel: io_uring/sync.c, truncate.c, advise.c. It, too, makes none
  * of these in the submitting task but the advice that cannot block.
@@ -87,8 +89,8 @@ OP_BLOCK(fallocate)
 {
 	const struct file_range *range = range_of(req);
 
-	range_done(req, punt_call(SYS_fallocate, request_fd(req), range->flags,
-				  (long)range->offset, (long)range->len));
+	range_done(req, punt_call(SYS_fallocate, request_fd(req), range->flags, (long)range->offset,
+				  (long)range->len));
 }
 
 OP_PREP(ftruncate)
@@ -129,7 +131,8 @@ OP_BLOCK(fadvise)
 					       (long)range->len, range->flags));
 }
 
-/* Advice that only sets how the file is read ahead is taken at once; the rest may start or end I/O. */
+/* Advice that only sets how the file is read ahead is taken at once; the rest may start or end
+ * I/O. */
 OP_ISSUE(fadvise)
 {
 	switch (range_of(req)->flags) {

@@ -114,9 +114,7 @@ const struct op_def op_table[IORING_OP_LAST] = {
 	[IORING_OP_SYMLINKAT] = {.prep = symlinkat_prep,
 				 .block = symlinkat_block,
 				 .cleanup = path_cleanup},
-	[IORING_OP_LINKAT] = {.prep = linkat_prep,
-			      .block = linkat_block,
-			      .cleanup = path_cleanup},
+	[IORING_OP_LINKAT] = {.prep = linkat_prep, .block = linkat_block, .cleanup = path_cleanup},
 
 	[IORING_OP_PROVIDE_BUFFERS] = {.prep = provide_buffers_prep,
 				       .issue = provide_buffers_issue,
@@ -125,9 +123,7 @@ const struct op_def op_table[IORING_OP_LAST] = {
 				      .issue = remove_buffers_issue,
 				      .allows_iopoll = true},
 
-	[IORING_OP_POLL_ADD] = {.prep = poll_add_prep,
-				.issue = poll_add_issue,
-				.needs_file = true},
+	[IORING_OP_POLL_ADD] = {.prep = poll_add_prep, .issue = poll_add_issue, .needs_file = true},
 	[IORING_OP_POLL_REMOVE] = {.prep = poll_remove_prep, .issue = poll_remove_issue},
 	[IORING_OP_EPOLL_CTL] = {.prep = epoll_ctl_prep, .issue = epoll_ctl_issue},
 
@@ -190,7 +186,5 @@ const struct op_def op_table[IORING_OP_LAST] = {
 			       .allows_ioprio = true,
 			       .allows_buffer_select = true,
 			       .is_unbounded = true},
-	[IORING_OP_SHUTDOWN] = {.prep = shutdown_prep,
-				.block = shutdown_block,
-				.needs_file = true},
+	[IORING_OP_SHUTDOWN] = {.prep = shutdown_prep, .block = shutdown_block, .needs_file = true},
 };

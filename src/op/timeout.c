@@ -104,7 +104,8 @@ OP_ISSUE(timeout)
 
 	timeout->deadline = timer_deadline(timeout->ns, timeout->flags);
 	verdict = arm(req, timeout->deadline);
-	if (verdict == ISSUE_WAITING && timeout->off && !(timeout->flags & IORING_TIMEOUT_MULTISHOT))
+	if (verdict == ISSUE_WAITING && timeout->off &&
+	    !(timeout->flags & IORING_TIMEOUT_MULTISHOT))
 		count_insert(req->ring, timeout);
 	return verdict;
 }

@@ -60,8 +60,7 @@ int buffers_remove(struct ring *ring, u16 id, u32 count)
 	if (group == NULL)
 		return -ENOENT;
 	for (; removed < count && !list_is_empty(group); removed++) {
-		struct provided_buffer *buffer =
-			list_first(group, struct provided_buffer, node);
+		struct provided_buffer *buffer = list_first(group, struct provided_buffer, node);
 
 		list_del(&buffer->node);
 		slab_free(&ring->buffer_slab, buffer);

@@ -29,7 +29,8 @@ _Static_assert(sizeof(struct provided_buffer) == 32, "slab object");
 /* Adds `count` buffers of `len` bytes each, with ids from `id` on. 0, -ENOMEM. */
 int buffers_provide(struct ring *ring, const struct provided_buffer *first, u32 count);
 
-/* Takes at most `count` buffers out of a group: how many, or -ENOENT if there was never such a group. */
+/* Takes at most `count` buffers out of a group: how many, or -ENOENT if there was never such a
+ * group. */
 int buffers_remove(struct ring *ring, u16 group, u32 count);
 
 /* The oldest buffer of the group is the request's, and its CQE names it; NULL if there is none. */

@@ -110,9 +110,9 @@ int cancel_matching(struct ring *ring, const struct cancel_match *match)
 		.is_all = match->flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY),
 	};
 	u32 without_key = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP;
-	bool has_key = !(match->flags & without_key) ||
-		       (match->flags & IORING_ASYNC_CANCEL_USERDATA &&
-			!(match->flags & IORING_ASYNC_CANCEL_ANY));
+	bool has_key =
+		!(match->flags & without_key) || (match->flags & IORING_ASYNC_CANCEL_USERDATA &&
+						  !(match->flags & IORING_ASYNC_CANCEL_ANY));
 
 	pending_for_each(ring, has_key ? &match->user_data : NULL, cancel_visit, &walk);
 	return walk.is_all ? (int)walk.count : walk.result;

@@ -10,13 +10,13 @@
 struct cancel_match {
 	u64 user_data;
 	u32 flags;
-	int fd;	   /* ASYNC_CANCEL_FD: the number that its file has now */
-	u8 opcode; /* ASYNC_CANCEL_OP */
+	int fd;                     /* ASYNC_CANCEL_FD: the number that its file has now */
+	u8 opcode;                  /* ASYNC_CANCEL_OP */
 	const struct request *self; /* is not matched */
 };
 
-/* 0: it will complete with -ECANCELED. -EALREADY: it is being executed (and interrupted, if it can be)
- * or about to complete. -ENOENT: it cannot be stopped and will complete normally. */
+/* 0: it will complete with -ECANCELED. -EALREADY: it is being executed (and interrupted, if it
+ * can be) or about to complete. -ENOENT: it cannot be stopped and will complete normally. */
 int request_cancel(struct request *req);
 
 /* Cancels the first that matches: 0, -ENOENT, -EALREADY. With ALL or ANY, all: how many. */

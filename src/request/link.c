@@ -71,7 +71,8 @@ void drain_check(struct ring *ring)
 void drain_begin(struct ring *ring)
 {
 	ring->drain_active = true;
-	/* In the middle of a link: its first request is drained, and so is what follows the link. */
+	/* In the middle of a link: its first request is drained, and so is what follows the
+	 * link. */
 	if (ring->link_head != NULL) {
 		ring->link_head->flags |= IOSQE_IO_DRAIN | REQ_FORCE_ASYNC;
 		ring->drain_next = true;
@@ -158,7 +159,8 @@ static void fail_links(struct request *req, bool is_silent)
 		if (is_silent)
 			req->flags |= IOSQE_CQE_SKIP_SUCCESS;
 		req->result = req->flags & REQ_FAILED ? req->errno_of_prep : -ECANCELED;
-		/* Behind the link timeout, if there is one, that goes with the request that failed. */
+		/* Behind the link timeout, if there is one, that goes with the request that
+		 * failed. */
 		req->flags |= REQ_FINISHED;
 		ring_ready_add(req->ring, req);
 		req = next;
@@ -241,7 +243,8 @@ void link_timeout_expired(struct request *timeout)
 		timeout->ltimeout_of = NULL;
 		err = request_cancel(guarded);
 	}
-	/* Not request_end(): a link timeout that fired did what it was for, so CQE_SKIP holds for it. */
+	/* Not request_end(): a link timeout that fired did what it was for, so CQE_SKIP holds
+	 * for it. */
 	timeout->flags |= REQ_FINISHED;
 	timeout->result = err ? err : -ETIME;
 	ring_ready_add(timeout->ring, timeout);

@@ -91,7 +91,7 @@ static bool bucket_visit(struct list_node *bucket, const u64 *user_data,
 {
 	struct request *req, *tmp;
 
-	list_for_each_entry_safe(req, tmp, bucket, pending) {
+	list_for_each_entry_safe (req, tmp, bucket, pending) {
 		if (user_data != NULL && req->user_data != *user_data)
 			continue;
 		if (!visit(req, arg))

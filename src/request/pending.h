@@ -17,8 +17,9 @@ void pending_add(struct request *req);
 void pending_remove(struct request *req);
 void pending_destroy(struct ring *ring);
 
-/* Calls `visit` for each request with this user_data (oldest first), or for all if `user_data` is NULL,
- * until it returns false. `visit` may take the request it was given out of the table, and no other. */
+/* Calls `visit` for each request with this user_data (oldest first), or for all if `user_data`
+ * is NULL, until it returns false. `visit` may take the request it was given out of the table,
+ * and no other. */
 void pending_for_each(struct ring *ring, const u64 *user_data,
 		      bool (*visit)(struct request *req, void *arg), void *arg);
 

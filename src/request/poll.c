@@ -35,9 +35,9 @@
 /* The waiters of one descriptor number, or one multishot poll. */
 struct poll_target {
 	struct list_node waiters; /* (r) struct poll_wait */
-	s32 fd;			  /* (r) as registered */
-	u32 armed;		  /* (r) events armed, 0: silent */
-	bool is_multi;		  /* (c) fd is a private duplicate of its own */
+	s32 fd;                   /* (r) as registered */
+	u32 armed;                /* (r) events armed, 0: silent */
+	bool is_multi;            /* (c) fd is a private duplicate of its own */
 	u8 unused[7];
 };
 _Static_assert(sizeof(struct poll_target) % 16 == 0, "slab object");
@@ -69,8 +69,9 @@ int ring_poll_fd(struct ring *ring)
 		fd_close_private(fd);
 		return none;
 	}
-	/* Either we see the CQEs posted so far, or ring_commit() sees the descriptor: both sides store,
-	 * then load. Where that cannot be had, an empty wake-up is better than a lost one. */
+	/* Either we see the CQEs posted so far, or ring_commit() sees the descriptor: both sides
+	 * store, then load. Where that cannot be had, an empty wake-up is better than a lost
+	 * one. */
 	if (!barrier_all_threads() ||
 	    load_acquire(&header->cq_tail) != load_relaxed(&header->cq_head)) {
 		u64 one = 1;
@@ -143,7 +144,7 @@ static u32 wanted(const struct poll_target *target)
 	const struct poll_wait *wait;
 	u32 events = 0;
 
-	list_for_each_entry(wait, &target->waiters, node)
+	list_for_each_entry (wait, &target->waiters, node)
 		events |= wait->events;
 	return events;
 }
@@ -267,7 +268,7 @@ void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 	struct poll_wait *wait, *tmp;
 
 	target->armed = 0;
-	list_for_each_entry_safe(wait, tmp, &target->waiters, node) {
+	list_for_each_entry_safe (wait, tmp, &target->waiters, node) {
 		struct request *req = container_of(wait, struct request, poll);
 		u32 seen = revents & (wait->events | EPOLLERR | EPOLLHUP);
 
@@ -280,7 +281,7 @@ void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 	/* The others wait on. If the file went away meanwhile they are issued again, and see it. */
 	if (list_is_empty(&target->waiters) || target_arm(ring, target, wanted(target)) == 0)
 		return;
-	list_for_each_entry_safe(wait, tmp, &target->waiters, node) {
+	list_for_each_entry_safe (wait, tmp, &target->waiters, node) {
 		list_del(&wait->node);
 		wait->revents = EPOLLERR;
 		ring_ready_add(ring, container_of(wait, struct request, poll));
@@ -290,8 +291,8 @@ void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 /* One edge. The request posts a marked CQE and goes on; if the CQ is full it ends with this one. */
 static void multi_event(struct ring *ring, struct poll_target *target, u32 revents)
 {
-	struct request *req =
-		container_of(list_first(&target->waiters, struct poll_wait, node), struct request, poll);
+	struct request *req = container_of(list_first(&target->waiters, struct poll_wait, node),
+					   struct request, poll);
 	u32 seen = revents & (req->poll.events | EPOLLERR | EPOLLHUP);
 
 	if (seen == 0)

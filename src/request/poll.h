@@ -24,12 +24,12 @@ int poll_arm_multi(struct request *req, u32 events);
 /* Takes a WAIT_POLL request out. Always possible: wake-ups happen under the ring's lock. */
 void poll_disarm(struct request *req);
 
-/* What poll(2) says now of `fd`: the events among `events` that are true, EPOLLERR and EPOLLHUP included,
- * or -EBADF. Never blocks. */
+/* What poll(2) says now of `fd`: the events among `events` that are true, EPOLLERR and EPOLLHUP
+ * included, or -EBADF. Never blocks. */
 int poll_now(int fd, u32 events);
 
-/* The descriptor to poll in place of fd: a ring's eventfd if it is a ring (ring_poll_fd()), else fd; -errno, -EBADF
- * if fd is negative. */
+/* The descriptor to poll in place of fd: a ring's eventfd if it is a ring (ring_poll_fd()), else
+ * fd; -errno, -EBADF if fd is negative. */
 int poll_substitute(int fd);
 
 /* The ring's pollable eventfd, made when first asked for; -errno. Any thread, no lock needed. */

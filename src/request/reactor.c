@@ -13,8 +13,8 @@
  *   ATTEND_EPOLL: the ring's epoll set is in the reactor's; no more ticks. A wait of the
  *                 program takes it out again (reactor_release()).
  *
- *   ATTEND_FILES: as nobody, but the ring has fixed files: once a second the reactor sees whether it
- *                 was closed behind our back, for then somebody may wait for them to be closed.
+ *   ATTEND_FILES: as nobody, but the ring has fixed files: once a second the reactor sees whether
+ *                 it was closed behind our back, for then somebody may wait for their end.
  *   ATTEND_SPIN:  an SQPOLL ring that was not idle long enough to be watched (ATTEND_EPOLL).
  *
  * DEFER_TASKRUN rings are not driven, only watched, and only if somebody is to
@@ -42,7 +42,7 @@
 #include "request/submit.h"
 #include "request/wait.h"
 
-#define TICK_NS	       NS_PER_MS
+#define TICK_NS        NS_PER_MS
 #define TICKS_TO_EPOLL 3
 #define TICKS_TO_LEAVE 20
 #define SWEEP_NS       NS_PER_SEC
@@ -52,9 +52,9 @@
 
 static struct lock start_lock;
 static struct {
-	bool is_running;   /* (q: start_lock) */
-	u32 is_asleep;	   /* (a) it sleeps without ticking: must be kicked */
-	int epoll_fd, wake_fd; /* (c) once running */
+	bool is_running;                  /* (q: start_lock) */
+	u32 is_asleep;                    /* (a) it sleeps without ticking: must be kicked */
+	int epoll_fd, wake_fd;            /* (c) once running */
 	bool (*sweep)(struct ring *ring); /* (c) */
 } reactor = {.epoll_fd = -1, .wake_fd = -1};
 
@@ -124,7 +124,8 @@ static void drive(struct ring *ring)
 	ring_commit(ring);
 }
 
-/* Something of a deferred ring is ready: those who asked are told; the program will enter and run it. */
+/* Something of a deferred ring is ready: those who asked are told; the program will enter and
+ * run it. */
 static void tell_deferred(struct ring *ring)
 {
 	unwatch(ring);
@@ -285,8 +286,9 @@ static void reactor_sleep(u64 sleep_ns)
 		      sleep_ns == TIMER_NEVER ? NULL : &timeout, NULL, 8);
 	if (n == -ENOSYS || n == -EPERM)
 		n = host_call(SYS_epoll_pwait, reactor.epoll_fd, events, EVENT_BATCH,
-			      sleep_ns == TIMER_NEVER ? -1 :
-				      (int)min_of(sleep_ns / NS_PER_MS + 1, (u64)INT32_MAX),
+			      sleep_ns == TIMER_NEVER
+				      ? -1
+				      : (int)min_of(sleep_ns / NS_PER_MS + 1, (u64)INT32_MAX),
 			      NULL, 8);
 	if (sleep_ns > 0)
 		stats_count_process(COUNTER_REACTOR_WAKEUPS, 1);
@@ -308,7 +310,8 @@ static void *reactor_body(void *unused)
 		u64 sleep_ns = visit_all();
 
 		if (sleep_ns == 0) {
-			/* SQPOLL: spin, but let others have the processor, and events their turn. */
+			/* SQPOLL: spin, but let others have the processor, and events their
+			 * turn. */
 			if (round % SPINS_PER_LOOK == 0)
 				reactor_sleep(0);
 			sched_yield();
@@ -336,7 +339,8 @@ static int reactor_start_locked(void)
 	if (reactor.is_running)
 		return 0;
 	reactor.epoll_fd = fd_make_private((int)host_call(SYS_epoll_create1, EPOLL_CLOEXEC));
-	reactor.wake_fd = fd_make_private((int)host_call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC));
+	reactor.wake_fd =
+		fd_make_private((int)host_call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC));
 	err = min_of(reactor.epoll_fd, reactor.wake_fd);
 	if (err >= 0)
 		err = (int)host_call(SYS_epoll_ctl, reactor.epoll_fd, EPOLL_CTL_ADD,
@@ -412,7 +416,7 @@ int reactor_start_sqpoll(struct ring *ring)
 
 void reactor_fork_child(void)
 {
-	bool (*sweep)(struct ring *ring) = reactor.sweep;
+	bool (*sweep)(struct ring * ring) = reactor.sweep;
 
 	fd_close_private(reactor.epoll_fd);
 	fd_close_private(reactor.wake_fd);

@@ -6,7 +6,8 @@
 
 #include "request/ring.h"
 
-/* Driver, when the program leaves enter: if something may complete meanwhile, the reactor attends. */
+/* Driver, when the program leaves enter: if something may complete meanwhile, the reactor
+ * attends. */
 void reactor_attend(struct ring *ring);
 
 /* Driver, before it sleeps in the ring itself: the reactor lets it be. */
@@ -18,12 +19,12 @@ int reactor_start_sqpoll(struct ring *ring);
 /* Any thread. Wakes the reactor: an SQPOLL ring has SQEs (IORING_ENTER_SQ_WAKEUP). */
 void reactor_kick(void);
 
-/* Driver, after files were registered: from now on the reactor, if there is one, looks now and then whether
- * the ring was closed behind our back, for then its files are to be closed too. */
+/* Driver, after files were registered: from now on the reactor, if there is one, looks now and
+ * then whether the ring was closed behind our back, for then its files are to be closed too. */
 void reactor_keep_watch(struct ring *ring);
 
-/* What to do with a ring whose descriptor was closed behind our back; set by syscall/. Called by the
- * reactor without locks; true if the ring is (now) gone. */
+/* What to do with a ring whose descriptor was closed behind our back; set by syscall/. Called by
+ * the reactor without locks; true if the ring is (now) gone. */
 void reactor_set_sweep(bool (*sweep)(struct ring *ring));
 
 /* In the child of a fork(): the thread stayed with the parent. */

@@ -40,11 +40,11 @@ const u16 request_legal_moves[REQUEST_COMPLETE + 1] = {
 };
 
 static const char *const state_names[] = {
-	[REQUEST_SUBMITTED] = "SUBMITTED",     [REQUEST_HELD] = "HELD",
-	[REQUEST_QUEUED] = "QUEUED",	       [REQUEST_ISSUED] = "ISSUED",
-	[REQUEST_WAIT_PAGE] = "WAIT_PAGE",     [REQUEST_WAIT_DEVICE] = "WAIT_DEVICE",
-	[REQUEST_WAIT_POLL] = "WAIT_POLL",     [REQUEST_WAIT_TIMER] = "WAIT_TIMER",
-	[REQUEST_PUNTED] = "PUNTED",	       [REQUEST_COMPLETE] = "COMPLETE",
+	[REQUEST_SUBMITTED] = "SUBMITTED", [REQUEST_HELD] = "HELD",
+	[REQUEST_QUEUED] = "QUEUED",       [REQUEST_ISSUED] = "ISSUED",
+	[REQUEST_WAIT_PAGE] = "WAIT_PAGE", [REQUEST_WAIT_DEVICE] = "WAIT_DEVICE",
+	[REQUEST_WAIT_POLL] = "WAIT_POLL", [REQUEST_WAIT_TIMER] = "WAIT_TIMER",
+	[REQUEST_PUNTED] = "PUNTED",       [REQUEST_COMPLETE] = "COMPLETE",
 };
 
 const char *request_state_name(enum request_state state)
@@ -63,14 +63,15 @@ void ring_ready_add(struct ring *ring, struct request *req)
 
 void request_task_work_add(struct request *req)
 {
-	struct ring *ring = req->ring; /* req may be gone as soon as it is pushed; rings never are */
+	/* req may be gone as soon as it is pushed; rings never are */
+	struct ring *ring = req->ring;
 
 	request_set_state(req, REQUEST_QUEUED);
-	/* From the push on the driver may complete the request and end the ring; it waits for us before
-	 * it closes what we wake it by. */
+	/* From the push on the driver may complete the request and end the ring; it waits for us
+	 * before it closes what we wake it by. */
 	add_full(&ring->wakers, 1);
 	if (mpsc_push(&ring->task_work, &req->task_work) && load_relaxed(&ring->wants_wake))
-		wait_wake(ring); /* the push is a full barrier; pairs with wait_wants_wake() */
+		wait_wake(ring);    /* the push is a full barrier; pairs with wait_wants_wake() */
 	sub_full(&ring->wakers, 1); /* pairs with ring_delete() */
 }
 
@@ -214,7 +215,8 @@ void request_punt(struct request *req)
 	ring_ready_add(ring, req);
 }
 
-/* Finds what sqe->fd names. Only a fixed file is looked up here: a bad number is found by the call itself. */
+/* Finds what sqe->fd names. Only a fixed file is looked up here: a bad number is found by the
+ * call itself. */
 static int resolve_file(struct request *req)
 {
 	if (!(req->flags & IOSQE_FIXED_FILE) || req->file != NULL)

@@ -22,7 +22,8 @@
  *
  * Entry:       request_set_state() is the only writer of `state`
  * Invariants:  T1 the moves above are the only ones (asserted by the setter)
- *              T2 every SQE yields one CQE, plus multishot's marked extra ones, less CQE_SKIP_SUCCESS
+ *              T2 every SQE yields one CQE, plus multishot's marked extra ones, less those that
+ *                 CQE_SKIP_SUCCESS suppresses
  * The kernel:  struct io_kiocb
  */
 #ifndef RS_REQUEST_REQUEST_H
@@ -44,33 +45,39 @@ struct poll_target;
 struct resource;
 
 enum request_state {
-	REQUEST_SUBMITTED,   /* request_alloc() -> ISSUED, HELD, COMPLETE */
-	REQUEST_HELD,	     /* link.c -> QUEUED, ISSUED (a link's first), COMPLETE (the link failed) */
-	REQUEST_QUEUED,	     /* request_task_work_add(), ring_ready_add() -> ISSUED, COMPLETE, WAIT_* (it waits on) */
-	REQUEST_ISSUED,	     /* request_issue() -> WAIT_*, PUNTED, QUEUED, COMPLETE */
+	REQUEST_SUBMITTED, /* request_alloc() -> ISSUED, HELD, COMPLETE */
+	/* link.c -> QUEUED, ISSUED (a link's first), COMPLETE (the link failed) */
+	REQUEST_HELD,
+	/* request_task_work_add(), ring_ready_add() -> ISSUED, COMPLETE, WAIT_* (it waits on) */
+	REQUEST_QUEUED,
+	REQUEST_ISSUED,      /* request_issue() -> WAIT_*, PUNTED, QUEUED, COMPLETE */
 	REQUEST_WAIT_PAGE,   /* op/rw.c -> QUEUED */
 	REQUEST_WAIT_DEVICE, /* op/rw.c -> QUEUED */
 	REQUEST_WAIT_POLL,   /* poll_arm() -> QUEUED */
 	REQUEST_WAIT_TIMER,  /* timer_arm() -> QUEUED */
-	REQUEST_PUNTED,	     /* request_punt() -> QUEUED */
+	REQUEST_PUNTED,      /* request_punt() -> QUEUED */
 	REQUEST_COMPLETE,    /* request_complete() -> freed */
 };
 
 /* Bits of request->flags: the SQE's own IOSQE_ bits, and these. */
-#define REQ_FAILED	   (1u << 8)  /* its result breaks links; a failed CQE is always posted */
-#define REQ_SKIP_LINK_CQES (1u << 9)  /* it failed and had CQE_SKIP: its links' cancelled CQEs are not posted */
+#define REQ_FAILED (1u << 8) /* its result breaks links; a failed CQE is always posted */
+#define REQ_SKIP_LINK_CQES                                                                         \
+	(1u << 9) /* it failed and had CQE_SKIP: its links' cancelled CQEs are not posted */
 #define REQ_ARM_LTIMEOUT   (1u << 10) /* its link timeout starts when it waits */
 #define REQ_LTIMEOUT_ARMED (1u << 11) /* its link timeout was started: ltimeout */
-#define REQ_FORCE_ASYNC	   (1u << 12) /* not issued while its SQE is being submitted (drain) */
-#define REQ_NOWAIT	   (1u << 13) /* -EAGAIN is its answer, it does not wait */
-#define REQ_FINISHED	   (1u << 15) /* result is set: QUEUED leads to COMPLETE, not to another issue */
-#define REQ_PENDING	   (1u << 16) /* in ring->pending (pending.c) */
-#define REQ_MULTISHOT	   (1u << 17)
-#define REQ_DRAIN_LATER	   (1u << 18) /* behaves as IOSQE_IO_DRAIN: the request after a link that holds one */
-#define REQ_ISSUED_ONCE	   (1u << 19) /* it was issued before: the next issue is a retry */
-#define REQ_POLL_URGENT	   (1u << 20) /* ISSUE_POLL waits for errors and EPOLLPRI only, not for op->poll_events */
-#define REQ_FILE_OWNED	   (1u << 21) /* `file` is a reference of the request's own, not its resource's */
-#define REQ_LINKED	   (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
+#define REQ_FORCE_ASYNC    (1u << 12) /* not issued while its SQE is being submitted (drain) */
+#define REQ_NOWAIT         (1u << 13) /* -EAGAIN is its answer, it does not wait */
+#define REQ_FINISHED       (1u << 15) /* result is set: QUEUED leads to COMPLETE, not to an issue */
+#define REQ_PENDING        (1u << 16) /* in ring->pending (pending.c) */
+#define REQ_MULTISHOT      (1u << 17)
+#define REQ_DRAIN_LATER                                                                            \
+	(1u << 18) /* behaves as IOSQE_IO_DRAIN: the request after a link that holds one */
+#define REQ_ISSUED_ONCE (1u << 19) /* it was issued before: the next issue is a retry */
+#define REQ_POLL_URGENT                                                                            \
+	(1u << 20) /* ISSUE_POLL waits for errors and EPOLLPRI only, not for op->poll_events */
+#define REQ_FILE_OWNED                                                                             \
+	(1u << 21) /* `file` is a reference of the request's own, not its resource's */
+#define REQ_LINKED (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
 
 /* What op->issue() says happened. */
 enum issue_verdict {
@@ -90,11 +97,11 @@ struct op_def {
 	int (*prep)(struct request *req, const struct io_uring_sqe *sqe);
 	/* Tries without blocking. Driver. NULL: only block(). */
 	enum issue_verdict (*issue)(struct request *req);
-	/* Makes the call, blocking, and sets req->result. A punt worker, or the driver when there is none:
-	 * may not touch the ring. */
+	/* Makes the call, blocking, and sets req->result. A punt worker, or the driver when
+	 * there is none: may not touch the ring. */
 	void (*block)(struct request *req);
-	/* block() returned, or the request was cancelled: what is left to do in the driver. NULL: nothing.
-	 * A multishot request clears REQ_FINISHED to be issued again. */
+	/* block() returned, or the request was cancelled: what is left to do in the driver.
+	 * NULL: nothing. A multishot request clears REQ_FINISHED to be issued again. */
 	void (*finish)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);
@@ -102,18 +109,18 @@ struct op_def {
 	void (*cleanup)(struct request *req);
 	/* What it polls for when issue() says ISSUE_POLL: EPOLLIN or EPOLLOUT. */
 	u32 poll_events;
-	bool needs_file;	/* sqe->fd is resolved before the issue; -EBADF */
-	bool allows_ioprio;	/* sqe->ioprio may be set */
-	bool allows_iopoll;	/* may be used on an IOPOLL ring */
+	bool needs_file;    /* sqe->fd is resolved before the issue; -EBADF */
+	bool allows_ioprio; /* sqe->ioprio may be set */
+	bool allows_iopoll; /* may be used on an IOPOLL ring */
 	bool allows_buffer_select;
-	bool is_unbounded;	/* block() may block for ever: the pool's unbounded side */
+	bool is_unbounded; /* block() may block for ever: the pool's unbounded side */
 };
 
 extern const struct op_def op_table[IORING_OP_LAST];
 
 /* Where a request waits in the poll table, from poll_arm() until it is unlinked. */
 struct poll_wait {
-	struct list_node node;	    /* in target->waiters */
+	struct list_node node; /* in target->waiters */
 	struct poll_target *target;
 	u32 events;  /* wanted, EPOLL* */
 	u32 revents; /* (o) what was seen when it was woken */
@@ -124,28 +131,29 @@ struct poll_wait {
 /* Owned as the drawing says, from request_alloc() to request_free(). All fields (o). */
 struct request {
 	/* The first cache line: all that a NOP touches. */
-	struct ring *ring;	  /* (c) */
-	const struct op_def *op;  /* (c) */
+	struct ring *ring;       /* (c) */
+	const struct op_def *op; /* (c) */
 	u64 user_data;
 	u32 flags;
 	s32 result;
 	u32 cqe_flags;
-	s32 fd;			  /* sqe->fd */
+	s32 fd; /* sqe->fd */
 	u8 opcode;
-	u8 state;		  /* enum request_state; request_set_state() */
+	u8 state; /* enum request_state; request_set_state() */
 	u16 buf_index;
-	s32 errno_of_prep;	  /* why it failed before it was issued */
-	struct request *link;	  /* next of the link */
-	struct file *file;	  /* what fd names; NULL until it waits, or if it is a fixed file's */
+	s32 errno_of_prep;    /* why it failed before it was issued */
+	struct request *link; /* next of the link */
+	/* what fd names; NULL until it waits, or if it is a fixed file's */
+	struct file *file;
 
-	struct request *ready_next; /* ring->ready, or ring->drain */
-	struct resource *file_resource;	  /* the fixed file in use, or NULL (resource.h) */
+	struct request *ready_next;       /* ring->ready, or ring->drain */
+	struct resource *file_resource;   /* the fixed file in use, or NULL (resource.h) */
 	struct resource *buffer_resource; /* the fixed buffer in use, or NULL */
-	u64 submit_ticks;	  /* ticks_now(), if latencies are measured */
-	struct request *ltimeout; /* (r) its running link timeout; NULL: it fired */
-	struct request *ltimeout_of; /* of a LINK_TIMEOUT: the request it guards */
-	struct list_node pending; /* REQ_PENDING: in a bucket of ring->pending */
-	struct mpsc_node task_work; /* QUEUED by another thread */
+	u64 submit_ticks;                 /* ticks_now(), if latencies are measured */
+	struct request *ltimeout;         /* (r) its running link timeout; NULL: it fired */
+	struct request *ltimeout_of;      /* of a LINK_TIMEOUT: the request it guards */
+	struct list_node pending;         /* REQ_PENDING: in a bucket of ring->pending */
+	struct mpsc_node task_work;       /* QUEUED by another thread */
 	struct poll_wait poll;
 	struct heap_node timer;
 	struct punt_work punt;
@@ -185,7 +193,8 @@ static inline void request_fail(struct request *req)
 	}
 }
 
-/* Result of an operation whose errors do not break links; as in the kernel, which ones those are has no system. */
+/* Result of an operation whose errors do not break links; as in the kernel, which ones those are
+ * has no system. */
 static inline void request_set_result_only(struct request *req, s32 result)
 {
 	req->result = result;
@@ -223,17 +232,19 @@ bool request_post_more(struct request *req, s32 result, u32 cqe_flags);
 /* Driver. Frees without a CQE. */
 void request_free(struct request *req);
 
-/* Any thread, as the request's owner: the driver will see it, and is woken if it sleeps. The request
- * may be freed before this returns. */
+/* Any thread, as the request's owner: the driver will see it, and is woken if it sleeps. The
+ * request may be freed before this returns. */
 void request_task_work_add(struct request *req);
 
-/* Driver. The request must wait: holds its file, so that it survives the program's close(). 0 or -ENOMEM. */
+/* Driver. The request must wait: holds its file, so that it survives the program's close(). 0 or
+ * -ENOMEM. */
 int request_hold_file(struct request *req);
 
 /* Driver. Gives the request to the punt pool, or runs it here if there is no thread to be had. */
 void request_punt(struct request *req);
 
-/* Driver. The request was taken from where it waited: it completes with `result` at the next ring_run(). */
+/* Driver. The request was taken from where it waited: it completes with `result` at the next
+ * ring_run(). */
 void request_end(struct request *req, s32 result);
 
 #endif

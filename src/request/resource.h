@@ -17,20 +17,20 @@ struct ring;
 
 /* From a registration until the slot and the last request have let it go. */
 struct resource {
-	u32 refs;	   /* (r) the slot's, and one each request */
+	u32 refs;          /* (r) the slot's, and one each request */
 	struct file *file; /* (c) a fixed file's; holds a reference */
-	u64 addr, len;	   /* (c) a fixed buffer's */
-	u64 tag;	   /* (c) 0: none */
+	u64 addr, len;     /* (c) a fixed buffer's */
+	u64 tag;           /* (c) 0: none */
 	u64 unused;
 };
 _Static_assert(sizeof(struct resource) == 48, "slab object");
 
 struct resource_table {
 	struct resource **slots; /* (r) NULL entries are empty slots */
-	u32 count;		 /* (r) 0: nothing is registered */
+	u32 count;               /* (r) 0: nothing is registered */
 	/* Fixed files: where IORING_FILE_INDEX_ALLOC looks for an empty slot. */
 	u32 alloc_start, alloc_end; /* (r) */
-	u32 alloc_hint;		    /* (r) the first slot it looks at */
+	u32 alloc_hint;             /* (r) the first slot it looks at */
 };
 
 /* 0, -EBUSY if there is one, -ENOMEM. */

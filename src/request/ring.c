@@ -95,7 +95,8 @@ void ring_delete(struct ring *ring)
 {
 	rs_assert(ring_is_mine(ring) && ring->life == RING_DYING);
 	rs_assert(ring->pending.count == 0 && ring->requests.used == 0);
-	/* A thread that pushed the last request may still be about to wake us: one write(2) at the most. */
+	/* A thread that pushed the last request may still be about to wake us: one write(2) at
+	 * the most. */
 	while (load_acquire(&ring->wakers) > 0)
 		host_call(SYS_sched_yield);
 	resource_table_destroy(ring, &ring->files);

@@ -32,19 +32,21 @@
 #define RING_ALLOC_CLASSES  4
 
 enum ring_life {
-	RING_FREE,	/* on the free list, nobody's */
+	RING_FREE, /* on the free list, nobody's */
 	RING_ALIVE,
 	RING_INHERITED, /* the parent's, seen from a fork()ed child: every call is refused */
-	RING_DYING,	/* its last descriptor was closed; requests are being cancelled */
+	RING_DYING,     /* its last descriptor was closed; requests are being cancelled */
 };
 
 /* Who looks after the completions of a ring whose program is not inside enter. */
 enum ring_attendance {
-	ATTEND_NOBODY, /* nothing waits, or completions only appear in enter (DEFER_TASKRUN, IOPOLL) */
-	ATTEND_FILES,  /* as nobody, but its fixed files are to be closed if it was closed behind our back */
-	ATTEND_SPIN,   /* SQPOLL: the reactor looks all the time */
-	ATTEND_TICK,   /* the reactor looks each millisecond */
-	ATTEND_EPOLL,  /* the reactor waits on the ring's epoll descriptor */
+	/* nothing waits, or completions only appear in enter (DEFER_TASKRUN, IOPOLL) */
+	ATTEND_NOBODY,
+	/* as nobody, but its fixed files are to be closed if it was closed behind our back */
+	ATTEND_FILES,
+	ATTEND_SPIN,  /* SQPOLL: the reactor looks all the time */
+	ATTEND_TICK,  /* the reactor looks each millisecond */
+	ATTEND_EPOLL, /* the reactor waits on the ring's epoll descriptor */
 };
 
 /* Requests that wait, findable by user_data (pending.c). */
@@ -64,78 +66,88 @@ struct ring_events {
 };
 
 struct ring {
-	/* What others look at without the lock, as a hint, even while the ring is made anew (ring_new()). */
-	struct biased_lock lock;	 /* ring_lock() */
-	enum ring_life life;		 /* (r) to store; (a) */
+	/* What others look at without the lock, as a hint, even while the ring is made anew
+	 * (ring_new()). */
+	struct biased_lock lock;         /* ring_lock() */
+	enum ring_life life;             /* (r) to store; (a) */
 	enum ring_attendance attendance; /* (r) to store; (a) */
-	int poll_fd;			 /* (a) eventfd for those who poll the ring's descriptor, or -1 */
-	u32 wakers;			 /* (a) threads that push task work at this moment */
+	/* (a) eventfd for those who poll the ring's descriptor, or -1 */
+	int poll_fd;
+	u32 wakers; /* (a) threads that push task work at this moment */
 
 	/* What every enter and every SQE touches, together. */
-	u32 setup_flags;       /* (c) */
-	u32 submitter_tid;     /* (r) SINGLE_ISSUER: the only thread that may submit; 0 not yet known */
-	bool is_disabled;      /* (r) R_DISABLED and not yet enabled */
-	bool is_submitting;    /* (r) inside a batch: inline completions are counted, AIO is staged */
+	u32 setup_flags; /* (c) */
+	/* (r) SINGLE_ISSUER: the only thread that may submit; 0 not yet known */
+	u32 submitter_tid;
+	bool is_disabled; /* (r) R_DISABLED and not yet enabled */
+	/* (r) inside a batch: inline completions are counted, AIO is staged */
+	bool is_submitting;
 	bool drain_active, drain_next, drain_disabled; /* (r) */
-	bool event_is_due;     /* (r) a CQE was posted since event_fd was last signalled */
-	bool event_async_only; /* (r) event_fd is signalled only for CQEs not posted while submitting */
-	bool deferred_is_ready; /* (r) DEFER_TASKRUN: something can be run, and those who asked were told */
+	bool event_is_due; /* (r) a CQE was posted since event_fd was last signalled */
+	/* (r) event_fd is signalled only for CQEs not posted while submitting */
+	bool event_async_only;
+	/* (r) DEFER_TASKRUN: something can be run, and those who asked were told */
+	bool deferred_is_ready;
 	struct sq sq;
-	u32 sleepers;	       /* (r) threads inside the wait */
-	int event_fd;	       /* (r) registered eventfd: a private duplicate, or -1 */
-	u32 releases;	       /* (r) how often a request let go of the lock while it was issued */
-	u64 enter_count;       /* (r) calls of enter, for the reactor to see activity */
+	u32 sleepers;    /* (r) threads inside the wait */
+	int event_fd;    /* (r) registered eventfd: a private duplicate, or -1 */
+	u32 releases;    /* (r) how often a request let go of the lock while it was issued */
+	u64 enter_count; /* (r) calls of enter, for the reactor to see activity */
 	struct stats_block *stats; /* (r) */
 	struct ring_memory memory;
 	struct cq cq;
-	struct slab requests;	   /* (r) */
+	struct slab requests; /* (r) */
 
 	/* Requests and their order (request.c, link.c) */
 	struct request *link_head, *link_last; /* (r) the link that is being submitted */
-	struct request *ready_head; /* (r) QUEUED by the driver itself, oldest first */
+	struct request *ready_head;            /* (r) QUEUED by the driver itself, oldest first */
 	struct request **ready_tail;
 	struct mpsc_queue task_work; /* (a) QUEUED by others */
-	struct request *drain_head, **drain_tail; /* (r) HELD by a drain, in order, chained by ready_next */
-	u32 drain_held;		   /* (r) requests behind the drain, their links included */
+	/* (r) HELD by a drain, in order, chained by ready_next */
+	struct request *drain_head, **drain_tail;
+	u32 drain_held; /* (r) requests behind the drain, their links included */
 
 	/* Where requests wait */
-	struct pending_table pending; /* (r) */
-	struct aio_queue aio;	   /* (r) */
-	struct heap timers;	   /* (r) by CLOCK_MONOTONIC nanoseconds */
+	struct pending_table pending;    /* (r) */
+	struct aio_queue aio;            /* (r) */
+	struct heap timers;              /* (r) by CLOCK_MONOTONIC nanoseconds */
 	struct list_node count_timeouts; /* (r) TIMEOUTs that wait for a number of CQEs (timer.c) */
-	u32 count_flushed;	   /* (r) CQEs, less those of timeouts, when the list was last looked at */
-	u32 count_cqes;		   /* (r) CQEs posted, less those of timeouts */
+	/* (r) CQEs, less those of timeouts, when the list was last looked at */
+	u32 count_flushed;
+	u32 count_cqes;                    /* (r) CQEs posted, less those of timeouts */
 	struct poll_target **poll_targets; /* (r) by descriptor number; NULL until needed */
-	struct slab poll_slab;	   /* (r) of struct poll_target */
-	struct list_node *buffer_groups; /* (r) provided buffers by group (buffers.c); NULL until needed */
-	struct slab buffer_slab;   /* (r) of struct provided_buffer */
+	struct slab poll_slab;             /* (r) of struct poll_target */
+	/* (r) provided buffers by group (buffers.c); NULL until needed */
+	struct list_node *buffer_groups;
+	struct slab buffer_slab;               /* (r) of struct provided_buffer */
 	struct slab alloc[RING_ALLOC_CLASSES]; /* (r) ring_alloc() */
 
 	/* Waiting and waking (wait.c, reactor.c) */
 	struct ring_events events;
-	u32 wants_wake;		   /* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
-	u32 kicks;		   /* (r) sleepers still to be woken to look at new CQEs */
-	u64 slept_until;	   /* (r) a sleeper wakes by then; TIMER_NEVER: none may */
-	u32 enters_since_poll;	   /* (r) enters since the events were last looked at */
-	u32 idle_ticks;		   /* (r) ticks of the reactor without an enter */
-	u64 tick_enter_count;	   /* (r) enter_count at the last tick */
-	u64 watched_until;	   /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */
+	/* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
+	u32 wants_wake;
+	u32 kicks;             /* (r) sleepers still to be woken to look at new CQEs */
+	u64 slept_until;       /* (r) a sleeper wakes by then; TIMER_NEVER: none may */
+	u32 enters_since_poll; /* (r) enters since the events were last looked at */
+	u32 idle_ticks;        /* (r) ticks of the reactor without an enter */
+	u64 tick_enter_count;  /* (r) enter_count at the last tick */
+	u64 watched_until;     /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */
 
 	/* Registered things (resource.c, syscall/register.c) */
 	struct resource_table files, buffers; /* (r) */
-	struct slab resource_slab; /* (r) of struct resource */
+	struct slab resource_slab;            /* (r) of struct resource */
 
 	/* The descriptor (syscall/descriptor.c) */
-	int fd;			   /* (r) one name of it, -1: registered only */
-	u32 names;		   /* (r) descriptors and registered-ring slots that name it */
-	u64 inode;		   /* (c) of the memfd: tells whether a number still is this ring */
-	bool poll_fd_is_set;	   /* (r) */
+	int fd;              /* (r) one name of it, -1: registered only */
+	u32 names;           /* (r) descriptors and registered-ring slots that name it */
+	u64 inode;           /* (c) of the memfd: tells whether a number still is this ring */
+	bool poll_fd_is_set; /* (r) */
 
 	/* SQPOLL (reactor.c) */
-	u64 sq_idle_ns;		   /* (c) */
-	u64 sq_active_ns;	   /* (r) when an SQE was last seen */
-	u32 sq_space_wanted;	   /* (a) a program waits in SQ_WAIT: futex */
-	u32 sq_waiters;		   /* (r) threads that do */
+	u64 sq_idle_ns;      /* (c) */
+	u64 sq_active_ns;    /* (r) when an SQE was last seen */
+	u32 sq_space_wanted; /* (a) a program waits in SQ_WAIT: futex */
+	u32 sq_waiters;      /* (r) threads that do */
 };
 
 static inline void ring_lock(struct ring *ring)
@@ -174,7 +186,8 @@ void ring_ready_add(struct ring *ring, struct request *req);
 /* Driver. Posts a CQE that belongs to no request (a resource's tag). */
 void ring_post(struct ring *ring, u64 user_data, s32 result, u32 cqe_flags, const u64 *extra);
 
-/* Driver. Runs task work until there is none; no system call but those of the requests themselves. */
+/* Driver. Runs task work until there is none; no system call but those of the requests
+ * themselves. */
 void ring_run(struct ring *ring);
 
 /* Driver. Makes posted CQEs visible: tail, backlog, registered eventfd, pollers, other sleepers. */

@@ -11,7 +11,8 @@
 /* Any thread. A ring, without memory or descriptor, not alive yet; NULL: too many, or no memory. */
 struct ring *ring_new(u32 setup_flags);
 
-/* With the ring's lock held. Frees everything of a ring that has no requests. The lock stays held. */
+/* With the ring's lock held. Frees everything of a ring that has no requests. The lock stays
+ * held. */
 void ring_delete(struct ring *ring);
 
 /* With the ring's lock held (released while waiting). Cancels, waits, deletes. */

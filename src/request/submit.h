@@ -8,8 +8,8 @@
 
 struct ring;
 
-/* Driver. Consumes up to `count` SQEs; returns how many were consumed, or -EAGAIN (no memory for even
- * one request). CQEs are not yet committed. */
+/* Driver. Consumes up to `count` SQEs; returns how many were consumed, or -EAGAIN (no memory for
+ * even one request). CQEs are not yet committed. */
 long submit_batch(struct ring *ring, u32 count);
 
 #endif

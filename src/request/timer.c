@@ -84,7 +84,8 @@ void timer_expire(struct ring *ring, u64 now)
 {
 	/* Bounded: what is armed again while it expires (multishot) is due later than now. */
 	while (timer_next(ring) <= now) {
-		struct request *req = container_of(heap_first(&ring->timers), struct request, timer);
+		struct request *req =
+			container_of(heap_first(&ring->timers), struct request, timer);
 
 		heap_remove(&ring->timers, &req->timer);
 		count_unlink(req);
@@ -98,7 +99,7 @@ bool timer_count_flush(struct ring *ring)
 	struct timeout *timeout, *tmp;
 	bool any = false;
 
-	list_for_each_entry_safe(timeout, tmp, &ring->count_timeouts, count_node) {
+	list_for_each_entry_safe (timeout, tmp, &ring->count_timeouts, count_node) {
 		struct request *req = container_of((void *)timeout, struct request, data);
 
 		if (timeout->target - ring->count_flushed > since)

@@ -11,15 +11,16 @@
 /* What a TIMEOUT keeps in req->data; here because ring_commit() serves the counting ones. */
 struct timeout {
 	struct list_node count_node; /* in ring->count_timeouts, or unlinked */
-	u64 ns;			     /* the timespec, as given */
-	u32 flags;		     /* IORING_TIMEOUT_* */
-	u32 off;		     /* CQEs to wait for; multishot: how many times, 0 for ever */
-	u32 target;		     /* value of ring->count_cqes that completes it */
+	u64 ns;                      /* the timespec, as given */
+	u32 flags;                   /* IORING_TIMEOUT_* */
+	u32 off;                     /* CQEs to wait for; multishot: how many times, 0 for ever */
+	u32 target;                  /* value of ring->count_cqes that completes it */
 	u32 repeats;
 	u64 deadline; /* CLOCK_MONOTONIC ns of the next firing */
 };
 
-/* The moment on CLOCK_MONOTONIC of a time given with these IORING_TIMEOUT_ flags; never overflows. */
+/* The moment on CLOCK_MONOTONIC of a time given with these IORING_TIMEOUT_ flags; never
+ * overflows. */
 u64 timer_deadline(u64 ns, u32 flags);
 
 /* The request waits for `deadline` (WAIT_TIMER). 0 or -ENOMEM. */
@@ -34,7 +35,8 @@ u64 timer_next(const struct ring *ring);
 /* Fires what is due: op->expire() of each. */
 void timer_expire(struct ring *ring, u64 now);
 
-/* CQEs were posted: completes the TIMEOUTs whose count is reached. Returns whether there were any. */
+/* CQEs were posted: completes the TIMEOUTs whose count is reached. Returns whether there were
+ * any. */
 bool timer_count_flush(struct ring *ring);
 
 #endif

@@ -221,7 +221,8 @@ void wait_look_events(struct ring *ring)
 				   NULL, 8);
 
 		handle_events(ring, events, n);
-		/* The edge of a kick may have come to us in place of the sleeper that it was meant for. */
+		/* The edge of a kick may have come to us in place of the sleeper that it was
+		 * meant for. */
 		if (unlikely(ring->kicks > 0))
 			wait_wake(ring);
 	}
@@ -235,7 +236,8 @@ void wait_hand_over(struct ring *ring)
 		wait_wake(ring);
 }
 
-/* epoll_pwait2(), or where that is refused epoll_pwait() with the time rounded up to milliseconds. */
+/* epoll_pwait2(), or where that is refused epoll_pwait() with the time rounded up to
+ * milliseconds. */
 static long sleep_in_epoll(int epoll_fd, struct epoll_event *events, u64 timeout_ns,
 			   const sigset_t *sigmask)
 {
@@ -270,7 +272,8 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 	wait_wants_wake(ring, true);
 	ring->sleepers++;
 	if (unlikely(ring->kicks > 0))
-		ring->kicks++; /* this sleeper may get an edge that was meant for another: it passes it on */
+		/* this sleeper may get an edge that was meant for another: it passes it on */
+		ring->kicks++;
 	/* What was pushed before the announcement did not wake us: look before sleeping. */
 	if (mpsc_is_empty(&ring->task_work) && wake_at > now) {
 		int epoll_fd = ring->events.epoll_fd;
@@ -305,8 +308,8 @@ void wait_once(struct ring *ring)
 
 int wait_for_cqes(struct ring *ring, const struct wait_until *until)
 {
-	u64 min_wait_end = until->min_wait_ns ?
-				   clock_ns(CLOCK_MONOTONIC) + until->min_wait_ns : TIMER_NEVER;
+	u64 min_wait_end =
+		until->min_wait_ns ? clock_ns(CLOCK_MONOTONIC) + until->min_wait_ns : TIMER_NEVER;
 	u32 min_complete = until->min_complete;
 	int err = wait_events_init(ring);
 

@@ -10,10 +10,10 @@
 #include "request/timer.h"
 
 struct wait_until {
-	u32 min_complete;	  /* CQEs to wait for */
-	u64 deadline;		  /* CLOCK_MONOTONIC ns, or TIMER_NEVER */
-	u64 min_wait_ns;	  /* after this time one CQE is enough; 0: not used */
-	const sigset_t *sigmask;  /* signal mask while asleep, or NULL */
+	u32 min_complete;        /* CQEs to wait for */
+	u64 deadline;            /* CLOCK_MONOTONIC ns, or TIMER_NEVER */
+	u64 min_wait_ns;         /* after this time one CQE is enough; 0: not used */
+	const sigset_t *sigmask; /* signal mask while asleep, or NULL */
 };
 
 /* Driver. Makes the ring's epoll set. 0 or -errno (-EMFILE, -ENFILE, -ENOMEM). */

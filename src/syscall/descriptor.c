@@ -13,13 +13,14 @@
  *   3. the page-in waiter finishes the call it may be in;
  *   4. punted calls have a duplicate of their own from the start.
  *
- * A signal handler may close, copy or poll descriptors while its own thread is inside a ring. That ring's
- * lock is taken then, and nothing of it waits for the handler: its names are counted at once,
- * its end is left to the enter that was interrupted (descriptor_end_if_unnamed()), and a poll on the old
- * number stays as it is, since the duplicate keeps the file, and so the registration, alive.
+ * A signal handler may close, copy or poll descriptors while its own thread is inside a ring.
+ * That ring's lock is taken then, and nothing of it waits for the handler: its names are counted
+ * at once, its end is left to the enter that was interrupted (descriptor_end_if_unnamed()), and a
+ * poll on the old number stays as it is, since the duplicate keeps the file, and so the
+ * registration, alive.
  *
- * A ring closed behind our back (liburing's own close() is inline assembly) is found by
- * its inode: at the next setup, by the reactor, or when its number comes back to us as another file's.
+ * A ring closed behind our back (liburing's own close() is inline assembly) is found by its
+ * inode: at the next setup, by the reactor, or when its number comes back to us as another file's.
  *
  * Locks: ring locks, one at a time; see request/ring.h
  */
@@ -42,7 +43,8 @@ struct descriptor_hooks hooks;
 void (*descriptor_thread_noted)(void);
 
 static u32 process_id; /* (c) of the process that the rings belong to; 0 before the first ring */
-static u32 polled_rings; /* (a) rings that ever handed out a poll_fd: none, and refreshing is one load */
+/* (a) rings that ever handed out a poll_fd: none, and refreshing is one load */
+static u32 polled_rings;
 
 static __thread struct ring *registered[REGISTERED_RINGS]
 	__attribute__((tls_model("initial-exec")));
@@ -254,7 +256,8 @@ void descriptor_closing(int fd)
 	}
 }
 
-/* The same, from a CLOSE request: its own ring's lock is held, so it is let go while the others are told. */
+/* The same, from a CLOSE request: its own ring's lock is held, so it is let go while the others
+ * are told. */
 static void closing_in_driver(struct ring *ring, int fd)
 {
 	struct file *file = file_detach(fd);
@@ -315,7 +318,8 @@ int descriptor_poll_fd(int fd)
 	return poll_fd;
 }
 
-/* Two ring locks are never held together: the driver's own is let go while another ring is looked at. */
+/* Two ring locks are never held together: the driver's own is let go while another ring is
+ * looked at. */
 static bool is_ring_in_driver(struct ring *ring, int fd)
 {
 	bool is_ring;

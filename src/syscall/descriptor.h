@@ -16,11 +16,12 @@
 /* Whether fd was a ring of this process when we last heard of it. One load. */
 bool descriptor_may_be_ring(int fd);
 
-/* Whether fd is a ring of this process. One load if it never was; else the kernel is asked, and a ring that was
- * closed behind our back ends. No ring lock held but perhaps that ring's own. */
+/* Whether fd is a ring of this process. One load if it never was; else the kernel is asked, and
+ * a ring that was closed behind our back ends. No ring lock held but perhaps that ring's own. */
 bool descriptor_is_ring(int fd);
 
-/* Whether anything of ours depends on fd (a ring, a request in flight, a fixed file, what we know of it). */
+/* Whether anything of ours depends on fd (a ring, a request in flight, a fixed file, what we
+ * know of it). */
 bool descriptor_is_known(int fd);
 
 /*
@@ -31,7 +32,8 @@ bool descriptor_is_known(int fd);
  */
 void descriptor_closing(int fd);
 
-/* The program made `to` a duplicate of `from` (dup, dup2, dup3, F_DUPFD): a ring gets a second name. */
+/* The program made `to` a duplicate of `from` (dup, dup2, dup3, F_DUPFD): a ring gets a second
+ * name. */
 void descriptor_duplicated(int from, int to);
 
 /* The program changed the flags of fd (fcntl F_SETFL): what we remember of it is forgotten. */
@@ -44,8 +46,8 @@ void descriptor_changed(int fd);
  */
 int descriptor_poll_fd(int fd);
 
-/* Makes every eventfd handed out by descriptor_poll_fd() agree with its CQ; called before the program
- * polls. Costs one load when there is none. */
+/* Makes every eventfd handed out by descriptor_poll_fd() agree with its CQ; called before the
+ * program polls. Costs one load when there is none. */
 void descriptor_poll_refresh(void);
 
 /* Rings whose descriptor was closed behind our back (an inline-assembly close) are ended. */
@@ -60,7 +62,8 @@ void descriptor_fork_child(void);
 /* The calling thread of the program is about to end. */
 void descriptor_thread_exit(void);
 
-/* Set by entry/ before the first ring, or NULL: called in a thread whose end has to be told as above. */
+/* Set by entry/ before the first ring, or NULL: called in a thread whose end has to be told as
+ * above. */
 extern void (*descriptor_thread_noted)(void);
 
 #endif

@@ -30,7 +30,8 @@
 /* What an argument in a registered memory region would be. */
 #define REGION_ARG_SIZE 64
 
-/* A program whose waits are always satisfied at once still gets its polls looked at: each so many enters. */
+/* A program whose waits are always satisfied at once still gets its polls looked at: each so
+ * many enters. */
 #define ENTERS_PER_LOOK 32
 
 /* The signal mask and timeout of a wait, copied from the program. */
@@ -42,7 +43,8 @@ struct wait_args {
 	u64 timeout_ns;
 };
 
-/* In nanoseconds; what lies in the past is 0, what is farther than can be said is nearly for ever. */
+/* In nanoseconds; what lies in the past is 0, what is farther than can be said is nearly for
+ * ever. */
 static u64 timespec_ns(const struct abi_timespec *ts)
 {
 	s64 ns;
@@ -64,7 +66,8 @@ static int wait_args_copy(struct wait_args *args, u32 flags, const void *user_ar
 		args->sigmask_size = (u32)size;
 		return 0;
 	}
-	if (flags & IORING_ENTER_EXT_ARG_REG) /* the offset of an argument in a region: none can be registered */
+	/* the offset of an argument in a region: none can be registered */
+	if (flags & IORING_ENTER_EXT_ARG_REG)
 		return size == REGION_ARG_SIZE ? -EFAULT : -EINVAL;
 	if (size != sizeof(arg))
 		return -EINVAL;
@@ -134,8 +137,9 @@ static int wait_cqes(struct ring *ring, u32 min_complete, u32 flags, const void 
 		until.sigmask = &sigmask;
 	}
 	if (args.has_timeout)
-		until.deadline = timer_deadline(args.timeout_ns, flags & IORING_ENTER_ABS_TIMER ?
-							IORING_TIMEOUT_ABS : 0);
+		until.deadline =
+			timer_deadline(args.timeout_ns,
+				       flags & IORING_ENTER_ABS_TIMER ? IORING_TIMEOUT_ABS : 0);
 	until.min_wait_ns = args.min_wait_ns;
 	err = wait_for_cqes(ring, &until);
 	/* What there is counts more than why the wait ended. */
@@ -211,7 +215,8 @@ static long enter(struct ring *ring, u32 to_submit, u32 min_complete, u32 flags,
 	if (flags & IORING_ENTER_GETEVENTS) {
 		int err;
 
-		/* Everything completed while it was submitted, and is enough: nothing to look at. */
+		/* Everything completed while it was submitted, and is enough: nothing to look
+		 * at. */
 		if (likely(!(flags & ENTER_FLAGS_RARE) && ring_is_quiet(ring) &&
 			   !ring_is_deferred(ring) &&
 			   cq_ready(&ring->cq, &ring->memory) >=
@@ -232,7 +237,8 @@ static long enter(struct ring *ring, u32 to_submit, u32 min_complete, u32 flags,
 static void leave(struct ring *ring)
 {
 	if (unlikely(ring->life != RING_ALIVE)) {
-		wait_wake(ring); /* ring_end() may sleep for a request that this thread had in hand */
+		/* ring_end() may sleep for a request that this thread had in hand */
+		wait_wake(ring);
 		return;
 	}
 	if (likely(ring_is_quiet(ring)) && !(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG)) {
@@ -250,7 +256,8 @@ static void leave(struct ring *ring)
 	}
 	ring_commit(ring);
 	if (ring_is_deferred(ring) && ring->ready_head != NULL && !ring->deferred_is_ready) {
-		ring->deferred_is_ready = true; /* as if a CQE had been posted: the program is to enter */
+		/* as if a CQE had been posted: the program is to enter */
+		ring->deferred_is_ready = true;
 		wait_notify(ring);
 	}
 	if (unlikely(ring->sleepers > 0))

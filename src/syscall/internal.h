@@ -22,8 +22,8 @@ void descriptor_unname(struct ring *ring, int fd);
 /* Driver, last thing in a call: a signal handler closed the ring's last descriptor meanwhile. */
 void descriptor_end_if_unnamed(struct ring *ring);
 
-/* Driver of `ring`. Puts it into the first free of the calling thread's slots from `start` to before `end`: its
- * index, or -EBUSY. */
+/* Driver of `ring`. Puts it into the first free of the calling thread's slots from `start` to
+ * before `end`: its index, or -EBUSY. */
 int descriptor_register_ring(struct ring *ring, u32 start, u32 end);
 
 /* The calling thread's slot, emptied: what it named loses a name. No lock held. */

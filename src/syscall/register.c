@@ -269,7 +269,8 @@ long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
 	opcode &= ~IORING_REGISTER_USE_REGISTERED_RING;
 	if (opcode >= IORING_REGISTER_LAST)
 		return -EINVAL;
-	/* Descriptor -1 is no bad descriptor but asks for what needs no ring; there is nothing of that here. */
+	/* Descriptor -1 is no bad descriptor but asks for what needs no ring; there is nothing
+	 * of that here. */
 	if (fd == UINT32_MAX)
 		return -EINVAL;
 	err = descriptor_lock_ring(fd, is_registered, &ring);

@@ -16,10 +16,10 @@
 #include "request/reactor.h"
 #include "syscall/internal.h"
 
-#define FIXED_FILES_MAX	  (1u << 20)
+#define FIXED_FILES_MAX   (1u << 20)
 #define FIXED_BUFFERS_MAX (1u << 14)
-#define BUFFER_SIZE_MAX	  (1ull << 30)
-#define NO_FILE		  (-1)
+#define BUFFER_SIZE_MAX   (1ull << 30)
+#define NO_FILE           (-1)
 
 static int tag_from_user(u64 *tag, u64 user_tags, u32 index)
 {
@@ -196,8 +196,8 @@ long register_rsrc(struct ring *ring, const void *user_arg, u32 size, bool is_fi
 		return -EINVAL;
 	if (rsrc.flags & IORING_RSRC_REGISTER_SPARSE && rsrc.data)
 		return -EINVAL;
-	return is_files ? register_files(ring, rsrc.data, rsrc.nr, rsrc.tags) :
-			  register_buffers(ring, rsrc.data, rsrc.nr, rsrc.tags);
+	return is_files ? register_files(ring, rsrc.data, rsrc.nr, rsrc.tags)
+			: register_buffers(ring, rsrc.data, rsrc.nr, rsrc.tags);
 }
 
 /* One slot. 0 or -errno. */
@@ -305,7 +305,8 @@ long register_rsrc_update(struct ring *ring, const void *user_arg, u32 size, boo
 	return update(ring, &args, is_files);
 }
 
-/* Descriptor after descriptor into slots that are found for them; their indices replace them in the program's array. */
+/* Descriptor after descriptor into slots that are found for them; their indices replace them in
+ * the program's array. */
 static long install_files(struct ring *ring, s32 *user_fds, u32 count)
 {
 	u32 done;
@@ -344,8 +345,8 @@ long register_files_by_request(struct ring *ring, u32 offset, u64 user_fds, u32 
 {
 	if (offset == IORING_FILE_INDEX_ALLOC)
 		return install_files(ring, (s32 *)user_fds, count);
-	return update(ring,
-		      &(struct io_uring_rsrc_update2){
-			      .offset = offset, .data = user_fds, .nr = count},
-		      true);
+	return update(
+		ring,
+		&(struct io_uring_rsrc_update2){.offset = offset, .data = user_fds, .nr = count},
+		true);
 }

@@ -88,7 +88,8 @@ static int check_entries(u32 entries, struct io_uring_params *params)
 	return params->cq_entries < params->sq_entries ? -EINVAL : 0;
 }
 
-/* ATTACH_WQ shares the workers of another ring. All our rings share one pool: only the check is left. */
+/* ATTACH_WQ shares the workers of another ring. All our rings share one pool: only the check is
+ * left. */
 static int check_attach(const struct io_uring_params *params)
 {
 	if (!(params->flags & IORING_SETUP_ATTACH_WQ))
@@ -121,8 +122,8 @@ static int make_memory(struct ring *ring, const struct io_uring_params *params, 
 		err = ring_memory_adopt(&ring->memory, params);
 	if (err || params->flags & IORING_SETUP_REGISTERED_FD_ONLY)
 		return err;
-	*fd = params->flags & IORING_SETUP_NO_MMAP ? ring_memory_name() :
-						     ring_memory_create(&ring->memory);
+	*fd = params->flags & IORING_SETUP_NO_MMAP ? ring_memory_name()
+						   : ring_memory_create(&ring->memory);
 	return min_of(*fd, 0);
 }
 
@@ -135,7 +136,8 @@ static long bring_to_life(struct ring *ring, const struct io_uring_params *param
 	ring->is_disabled = params->flags & IORING_SETUP_R_DISABLED;
 	if (params->flags & IORING_SETUP_SINGLE_ISSUER && !ring->is_disabled)
 		ring->submitter_tid = thread_id();
-	ring->sq_idle_ns = (u64)(params->sq_thread_idle ? params->sq_thread_idle : 1000) * NS_PER_MS;
+	ring->sq_idle_ns =
+		(u64)(params->sq_thread_idle ? params->sq_thread_idle : 1000) * NS_PER_MS;
 	if (fd >= 0 && host_call(SYS_newfstatat, fd, "", &status, AT_EMPTY_PATH) == 0)
 		ring->inode = status.st_ino;
 	ring_memory_start(&ring->memory);

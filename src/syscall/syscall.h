@@ -14,7 +14,8 @@
 
 long syscall_setup(u32 entries, struct io_uring_params *user_params);
 
-/* May block (IORING_ENTER_GETEVENTS, SQ_WAIT); returns -EINTR when a signal handler of the program ran. */
+/* May block (IORING_ENTER_GETEVENTS, SQ_WAIT); returns -EINTR when a signal handler of the
+ * program ran. */
 long syscall_enter(u32 fd, u32 to_submit, u32 min_complete, u32 flags, const void *user_arg,
 		   size_t arg_size);
 

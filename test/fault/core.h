@@ -62,8 +62,8 @@ static inline long core_call(long nr, long a, long b, long c, long d, long e, lo
 	return ret == -1 ? -errno : ret;
 }
 
-static inline long core_enter(const struct io_uring *ring, unsigned to_submit, unsigned min_complete,
-			      unsigned flags, const void *arg, size_t size)
+static inline long core_enter(const struct io_uring *ring, unsigned to_submit,
+			      unsigned min_complete, unsigned flags, const void *arg, size_t size)
 {
 	return core_call(SYS_io_uring_enter, ring->ring_fd, to_submit, min_complete, flags,
 			 (long)arg, (long)size);

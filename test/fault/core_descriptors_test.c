@@ -1,5 +1,5 @@
 /*
- * core_descriptors_test.c - bad descriptors, and descriptors that are closed or used again in flight
+ * core_descriptors_test.c - bad descriptors, and such as are closed or used again in flight
  */
 #include "core.h"
 
@@ -25,10 +25,10 @@ static void every_operation_on_a_bad_descriptor_says_so(void **state)
 {
 	static const int bad[] = {-1, 9999, INT32_MAX, INT32_MIN};
 	static const unsigned char opcodes[] = {
-		IORING_OP_READ,	   IORING_OP_WRITE,   IORING_OP_FSYNC,
-		IORING_OP_POLL_ADD, IORING_OP_SYNC_FILE_RANGE,
-		IORING_OP_SEND,	   IORING_OP_RECV,    IORING_OP_ACCEPT,
-		IORING_OP_FALLOCATE, IORING_OP_FADVISE, IORING_OP_SHUTDOWN,
+		IORING_OP_READ,     IORING_OP_WRITE,           IORING_OP_FSYNC,
+		IORING_OP_POLL_ADD, IORING_OP_SYNC_FILE_RANGE, IORING_OP_SEND,
+		IORING_OP_RECV,     IORING_OP_ACCEPT,          IORING_OP_FALLOCATE,
+		IORING_OP_FADVISE,  IORING_OP_SHUTDOWN,
 	};
 
 	(void)state;
@@ -62,7 +62,8 @@ static void fixed_files_beyond_the_table_are_bad(void **state)
 	assert_int_equal(io_uring_unregister_files(&ring), 0);
 }
 
-/* A read of an empty pipe, then the number is closed, and what comes through the pipe still arrives. */
+/* A read of an empty pipe, then the number is closed, and what comes through the pipe still
+ * arrives. */
 static void read_then_close(bool is_close_requested)
 {
 	int fds[2];
@@ -135,8 +136,8 @@ static void polls_stay_with_their_file_when_the_number_is_used_again(void **stat
 		struct io_uring_cqe *cqe;
 
 		assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
-		assert_true(cqe->user_data == 2 ? cqe->res == -ECANCELED :
-						  cqe->user_data == 4 && cqe->res == 0);
+		assert_true(cqe->user_data == 2 ? cqe->res == -ECANCELED
+						: cqe->user_data == 4 && cqe->res == 0);
 		io_uring_cqe_seen(&ring, cqe);
 	}
 	/* The read end is open in the poll alone: a write still finds a reader. */
@@ -184,7 +185,8 @@ static void a_request_in_flight_outlives_its_fixed_files_slot(void **state)
 	close(fds[1]);
 }
 
-/* A new file of another kind under a number that was used before: what was known of it is wrong now. */
+/* A new file of another kind under a number that was used before: what was known of it is wrong
+ * now. */
 static void a_number_may_change_its_kind(void **state)
 {
 	char name[] = "/tmp/core-descriptors-XXXXXX";

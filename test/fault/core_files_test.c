@@ -230,7 +230,8 @@ static void a_child_closes_what_the_parent_waits_on(void **state)
 		io_uring_cqe_seen(&ring, cqe);
 	}
 	close(fds[1]);
-	/* Both have closed it: once it is empty the pipe has ended. The child may not be so far yet. */
+	/* Both have closed it: once it is empty the pipe has ended. The child may not be so far
+	 * yet. */
 	for (;;) {
 		struct pollfd entry = {.fd = fds[0], .events = POLLIN};
 
@@ -280,16 +281,14 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(other_rings_cannot_be_read_or_written, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(poll_of_a_ring_forgets_what_was_taken_from_it, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(poll_of_a_ring_forgets_what_was_taken_from_it,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_child_closes_what_the_parent_waits_on, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_blocked_call_is_found_by_its_descriptor, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(iopoll_takes_direct_files_only, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup, teardown),
+		cmocka_unit_test_setup_teardown(iopoll_takes_direct_files_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(deferred_links_are_told_to_the_eventfd, setup,
 						teardown),
 	};

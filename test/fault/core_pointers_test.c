@@ -77,7 +77,8 @@ static void register_refuses_bad_arguments(void **state)
 	assert_int_equal(core_register(&ring, IORING_REGISTER_FILES, BAD_POINTER, 1), -EFAULT);
 	assert_int_equal(core_register(&ring, IORING_REGISTER_FILES2, BAD_POINTER, sizeof(rsrc)),
 			 -EFAULT);
-	assert_int_equal(core_register(&ring, IORING_REGISTER_FILES2, &rsrc, sizeof(rsrc)), -EFAULT);
+	assert_int_equal(core_register(&ring, IORING_REGISTER_FILES2, &rsrc, sizeof(rsrc)),
+			 -EFAULT);
 	assert_int_equal(core_register(&ring, IORING_REGISTER_BUFFERS2, &rsrc, sizeof(rsrc)),
 			 -EFAULT);
 	assert_int_equal(core_register(&ring, IORING_REGISTER_EVENTFD, BAD_POINTER, 1), -EFAULT);
@@ -86,7 +87,8 @@ static void register_refuses_bad_arguments(void **state)
 	assert_int_equal(core_register(&ring, IORING_UNREGISTER_RING_FDS, BAD_POINTER, 1), -EFAULT);
 	assert_int_equal(core_register(&ring, IORING_REGISTER_IOWQ_MAX_WORKERS, BAD_POINTER, 2),
 			 -EFAULT);
-	assert_int_equal(core_register(&ring, IORING_REGISTER_FILES_UPDATE, BAD_POINTER, 1), -EFAULT);
+	assert_int_equal(core_register(&ring, IORING_REGISTER_FILES_UPDATE, BAD_POINTER, 1),
+			 -EFAULT);
 	assert_int_equal(core_call(SYS_io_uring_register, -1, IORING_REGISTER_BUFFERS, 0, 0, 0, 0),
 			 -EINVAL);
 	assert_int_equal(core_call(SYS_io_uring_register, -2, IORING_REGISTER_BUFFERS, 0, 0, 0, 0),
@@ -115,7 +117,8 @@ static void transfers_to_bad_buffers_fail(void **state)
 	for (int i = 0; i < 2; i++) {
 		CORE_PREP(&ring, 1, io_uring_prep_read, file, BAD_POINTER, 64, 0)->flags = async[i];
 		assert_int_equal(core_run(&ring, 1), -EFAULT);
-		CORE_PREP(&ring, 2, io_uring_prep_write, file, BAD_POINTER, 64, 0)->flags = async[i];
+		CORE_PREP(&ring, 2, io_uring_prep_write, file, BAD_POINTER, 64, 0)->flags =
+			async[i];
 		assert_int_equal(core_run(&ring, 2), -EFAULT);
 		CORE_PREP(&ring, 3, io_uring_prep_read, pipe_fds[0], BAD_POINTER, 64, -1)->flags =
 			async[i];
@@ -158,8 +161,8 @@ static void a_fixed_buffer_that_was_unmapped_does_not_crash(void **state)
 	struct iovec iov = {.iov_len = (size_t)page};
 
 	(void)state;
-	iov.iov_base = mmap(NULL, iov.iov_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			    -1, 0);
+	iov.iov_base =
+		mmap(NULL, iov.iov_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(iov.iov_base != MAP_FAILED);
 	assert_int_equal(io_uring_register_buffers(&ring, &iov, 1), 0);
 	munmap(iov.iov_base, iov.iov_len);
@@ -195,7 +198,8 @@ static void structures_of_requests_are_checked(void **state)
 	assert_int_equal(core_run(&ring, 9), -EFAULT);
 	CORE_PREP(&ring, 10, io_uring_prep_connect, sockets[0], BAD_POINTER, 16);
 	assert_int_equal(core_run(&ring, 10), -EFAULT);
-	CORE_PREP(&ring, 11, io_uring_prep_epoll_ctl, file, pipe_fds[0], EPOLL_CTL_ADD, BAD_POINTER);
+	CORE_PREP(&ring, 11, io_uring_prep_epoll_ctl, file, pipe_fds[0], EPOLL_CTL_ADD,
+		  BAD_POINTER);
 	assert_int_equal(core_run(&ring, 11), -EFAULT);
 	CORE_PREP(&ring, 12, io_uring_prep_unlinkat, AT_FDCWD, BAD_POINTER, 0);
 	assert_int_equal(core_run(&ring, 12), -EFAULT);

@@ -77,7 +77,9 @@ static void requests_in_flight_outlive_a_fork_and_belong_to_the_parent(void **st
 		struct io_uring_cqe *cqe;
 
 		assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &limit), 0);
-		assert_int_equal(cqe->res, cqe->user_data == 1 ? 6 : cqe->user_data == 2 ? -ETIME : 0);
+		assert_int_equal(cqe->res, cqe->user_data == 1   ? 6
+					   : cqe->user_data == 2 ? -ETIME
+								 : 0);
 		io_uring_cqe_seen(&ring, cqe);
 	}
 	core_works(&ring);
@@ -242,7 +244,8 @@ static void a_number_that_was_a_ring_is_a_file_like_others(void **state)
 	close(file);
 }
 
-/* With so few descriptors that a ring cannot be had, or just so; never anything but a clean answer. */
+/* With so few descriptors that a ring cannot be had, or just so; never anything but a clean
+ * answer. */
 static void setup_without_descriptors_says_emfile(void **state)
 {
 	pid_t child = fork_quietly();

@@ -106,7 +106,8 @@ static __u64 random_next(__u64 *state)
 	return z ^ z >> 31;
 }
 
-/* Random bytes, but of a kind that gets past the first checks: known opcodes, few flags, small numbers. */
+/* Random bytes, but of a kind that gets past the first checks: known opcodes, few flags, small
+ * numbers. */
 static void randomise(struct io_uring_sqe *sqe, __u64 *random)
 {
 	unsigned char *bytes = (unsigned char *)sqe;
@@ -124,7 +125,8 @@ static void randomise(struct io_uring_sqe *sqe, __u64 *random)
 	if (random_next(random) % 2)
 		sqe->flags &= IOSQE_IO_LINK | IOSQE_ASYNC;
 	sqe->fd = (int)(random_next(random) % 40) - 4;
-	/* Not what would end the test itself: its standard descriptors, other programs, sleeping devices. */
+	/* Not what would end the test itself: its standard descriptors, other programs, sleeping
+	 * devices. */
 	if (sqe->opcode == IORING_OP_CLOSE && sqe->fd >= 0)
 		sqe->fd = 900 + sqe->fd;
 	sqe->user_data = random_next(random);

@@ -348,7 +348,8 @@ static bool receive_draw(struct generator *g)
 	c->touched = g->batch;
 	len = draw_receive_length(g, c);
 	op = receive_op(g, c, len);
-	/* Alone only: behind an ASYNC request a worker runs it, which cannot arm, and gives EAGAIN. */
+	/* Alone only: behind an ASYNC request a worker runs it, which cannot arm, and gives
+	 * EAGAIN. */
 	if (is_receive(op) && draw_percent(g, 15))
 		op->sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
 	if (is_readable(c)) {
@@ -371,7 +372,8 @@ static bool receive_draw(struct generator *g)
 	w->len = len;
 	w->async = !g->cancels && !op->sqe.ioprio && draw_percent(g, 15);
 	if (w->async) {
-		/* The worker takes the file when it gets there, so not from a slot that may change. */
+		/* The worker takes the file when it gets there, so not from a slot that may
+		 * change. */
 		op_set_fd(op, c->reader);
 		op->sqe.flags = IOSQE_ASYNC;
 	}

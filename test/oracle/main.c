@@ -283,7 +283,8 @@ static void difference_report(const struct options *options, const struct progra
 	if (program_shrink(&small, options->sides, &quick.collect, known, comparison->signature)) {
 		report(&quick, &small, known, false);
 	} else {
-		printf("did not happen again in three runs; the whole program, and what it said:\n");
+		printf("did not happen again in three runs; "
+		       "the whole program, and what it said:\n");
 		program_print(stdout, program);
 		outcome_compare(kernel, ringside, known, stdout);
 	}

@@ -31,7 +31,7 @@ struct unit_ring {
 	char *sqes, *cqes;
 	u32 *array;
 	size_t header_size, sqes_size;
-	u32 tail;     /* SQEs filled */
+	u32 tail;        /* SQEs filled */
 	u32 unsubmitted; /* of these, not yet given to enter */
 };
 
@@ -54,8 +54,8 @@ static inline void unit_ring_open_params(struct unit_ring *ring, u32 entries)
 	if (ring->fd < 0)
 		fail_msg("no ring: %d", ring->fd);
 	ring->header_size = params->sq_off.array + params->sq_entries * sizeof(u32);
-	ring->header_size = max_of(ring->header_size, params->cq_off.cqes + params->cq_entries *
-							      unit_cqe_size(ring));
+	ring->header_size = max_of(ring->header_size,
+				   params->cq_off.cqes + params->cq_entries * unit_cqe_size(ring));
 	ring->sqes_size = params->sq_entries * unit_sqe_size(ring);
 	base = mmap(NULL, ring->header_size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
 		    IORING_OFF_SQ_RING);
@@ -198,7 +198,8 @@ static inline void unit_expect_none(struct unit_ring *ring)
 
 	assert_int_equal(syscall_enter((u32)ring->fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0), 0);
 	if (unit_cqe_try(ring, &cqe))
-		fail_msg("a CQE too many: %llu with %d", (unsigned long long)cqe.user_data, cqe.res);
+		fail_msg("a CQE too many: %llu with %d", (unsigned long long)cqe.user_data,
+			 cqe.res);
 }
 
 /* Takes `count` CQEs and puts the result of user_data u (< size) into results[u]. */
@@ -270,7 +271,8 @@ static inline struct io_uring_sqe *unit_sqe_result(struct unit_ring *ring, u64 u
 	return sqe;
 }
 
-/* cmocka takes SIGSEGV and SIGBUS for itself around each test: one that gives bad addresses takes them back. */
+/* cmocka takes SIGSEGV and SIGBUS for itself around each test: one that gives bad addresses
+ * takes them back. */
 static inline void unit_catch_faults(void)
 {
 	static struct kernel_sigaction ours[2];

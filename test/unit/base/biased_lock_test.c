@@ -1,7 +1,8 @@
 /*
  * biased_lock_test.c - the lock that is biased to one thread
  *
- * ThreadSanitizer's build never biases a lock: there the same tests show that it is an ordinary one.
+ * ThreadSanitizer's build never biases a lock: there the same tests show that it is an
+ * ordinary one.
  */
 #include "base/biased_lock.h"
 
@@ -11,12 +12,12 @@
 
 #include "unit.h"
 
-#define ROUNDS	20000
-#define OTHERS	3
+#define ROUNDS  20000
+#define OTHERS  3
 #define SIGNALS 20000
 
 static struct biased_lock lock;
-static u64 counter; /* plain: the lock protects it */
+static u64 counter;  /* plain: the lock protects it */
 static bool is_held; /* plain */
 
 static void enter(void)
@@ -58,7 +59,8 @@ static void assert_free(void)
 static void skip_unless_biased(void)
 {
 	if (lock.bias == 0) {
-		print_message("skip: no lock is biased in this build, or membarrier(2) is refused\n");
+		print_message(
+			"skip: no lock is biased in this build, or membarrier(2) is refused\n");
 		skip();
 	}
 }

@@ -169,7 +169,8 @@ static void a_call_that_blocks_is_interrupted(void **state)
 	sqe = unit_sqe(&ring, IORING_OP_OPENAT, 0);
 	sqe->fd = AT_FDCWD;
 	sqe->addr = (u64)path;
-	sqe->open_flags = O_RDONLY | O_TRUNC; /* truncating goes to the pool, where it waits for a writer */
+	/* truncating goes to the pool, where it waits for a writer */
+	sqe->open_flags = O_RDONLY | O_TRUNC;
 	unit_submit(&ring);
 	unit_sqe_cancel(&ring, 1, 0, 0);
 	unit_submit(&ring);

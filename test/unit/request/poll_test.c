@@ -238,8 +238,8 @@ static void a_repeated_poll_ends_when_the_queue_is_full_and_loses_nothing(void *
 	unit_submit(&small);
 	for (u32 i = 0; i < 5; i++) {
 		assert_int_equal(write(event_fd, &one, sizeof(one)), sizeof(one));
-		assert_int_equal(syscall_enter((u32)small.fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0),
-				 0);
+		assert_int_equal(
+			syscall_enter((u32)small.fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0), 0);
 	}
 	for (;; more++) {
 		cqe = unit_cqe(&small);

@@ -114,7 +114,8 @@ static void arguments_that_make_no_sense_are_refused(void **state)
 	EXPECT_INVALID();
 	unit_sqe_timeout(&ring, 0, &nanoseconds, 0, 0);
 	EXPECT_INVALID();
-	unit_sqe_timeout(&ring, 0, &unit_hour, 0, IORING_TIMEOUT_REALTIME | IORING_TIMEOUT_BOOTTIME);
+	unit_sqe_timeout(&ring, 0, &unit_hour, 0,
+			 IORING_TIMEOUT_REALTIME | IORING_TIMEOUT_BOOTTIME);
 	EXPECT_INVALID();
 	unit_sqe_timeout(&ring, 0, &unit_hour, 0, IORING_TIMEOUT_MULTISHOT | IORING_TIMEOUT_ABS);
 	EXPECT_INVALID();
@@ -258,7 +259,8 @@ static void a_repeated_timeout_ends_when_its_cqes_find_no_room(void **state)
 	unit_ring_open(&small, 1, 0);
 	unit_sqe_timeout(&small, 7, &unit_millisecond, 0, IORING_TIMEOUT_MULTISHOT);
 	unit_submit(&small);
-	/* Two CQEs fit. The third, which says that no more come, is the first that finds no room. */
+	/* Two CQEs fit. The third, which says that no more come, is the first that finds no
+	 * room. */
 	unit_wait_until(load_relaxed(&small.header->sq_flags) & IORING_SQ_CQ_OVERFLOW);
 	for (u32 i = 0; i < 3; i++) {
 		cqe = unit_cqe(&small);

@@ -303,7 +303,8 @@ static void a_program_that_only_looks_sees_timers_and_polls_long_after(void **st
 	unit_ring_close(&ring);
 }
 
-/* A worker that finishes at the very moment at which the reactor goes over from ticks to the epoll set. */
+/* A worker that finishes at the very moment at which the reactor goes over from ticks to the
+ * epoll set. */
 static void work_that_ends_while_the_reactor_goes_to_sleep_is_seen(void **state)
 {
 	struct unit_ring ring;
@@ -334,7 +335,8 @@ static void work_that_ends_while_the_reactor_goes_to_sleep_is_seen(void **state)
 	unit_ring_close(&ring);
 }
 
-/* While anything waits it looks each millisecond for a program that may only look; never more often. */
+/* While anything waits it looks each millisecond for a program that may only look; never more
+ * often. */
 static void completions_of_a_program_that_waits_inside_do_not_wake_the_reactor(void **state)
 {
 	struct unit_ring ring;
@@ -470,12 +472,13 @@ static void the_taskrun_flag_says_that_a_deferred_ring_wants_to_be_entered(void 
 
 static void sqpoll_open(struct unit_ring *ring, u32 idle_ms)
 {
-	*ring = (struct unit_ring){.params = {.flags = IORING_SETUP_SQPOLL,
-					      .sq_thread_idle = idle_ms}};
+	*ring = (struct unit_ring){
+		.params = {.flags = IORING_SETUP_SQPOLL, .sq_thread_idle = idle_ms}};
 	unit_ring_open_params(ring, 8);
 }
 
-/* What liburing does: shows the SQEs, and enters only if the poller sleeps. Returns whether it did. */
+/* What liburing does: shows the SQEs, and enters only if the poller sleeps. Returns whether it
+ * did. */
 static bool sqpoll_submit(struct unit_ring *ring)
 {
 	store_release(&ring->header->sq_tail, ring->tail);
@@ -577,7 +580,8 @@ static void sq_wait_returns_when_there_is_room(void **state)
 	for (u32 i = 0; i < 500; i++) {
 		while (ring.tail - load_acquire(&ring.header->sq_head) == ring.params.sq_entries)
 			assert_int_equal(syscall_enter((u32)ring.fd, 0, 0, IORING_ENTER_SQ_WAIT,
-						       NULL, 0), 0);
+						       NULL, 0),
+					 0);
 		unit_sqe(&ring, IORING_OP_NOP, i);
 		sqpoll_submit(&ring);
 		for (struct io_uring_cqe cqe; unit_cqe_try(&ring, &cqe);)

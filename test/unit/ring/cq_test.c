@@ -42,8 +42,8 @@ static bool post(u64 user_data)
 
 static void expect_at(u32 position, u64 user_data)
 {
-	const struct io_uring_cqe *cqe = (const void *)(memory.cqes + ((size_t)(position % ENTRIES)
-								       << memory.cqe_shift));
+	const struct io_uring_cqe *cqe =
+		(const void *)(memory.cqes + ((size_t)(position % ENTRIES) << memory.cqe_shift));
 
 	assert_int_equal(cqe->user_data, user_data);
 	assert_int_equal(cqe->res, (s32)user_data * 10);
@@ -217,8 +217,8 @@ static const struct CMUnitTest tests[] = {
 					end),
 	cmocka_unit_test_setup_teardown(a_full_queue_sends_cqes_to_the_backlog_and_raises_the_flag,
 					start, end),
-	cmocka_unit_test_setup_teardown(a_cqe_lines_up_behind_the_backlog_though_there_is_room_again,
-					start, end),
+	cmocka_unit_test_setup_teardown(
+		a_cqe_lines_up_behind_the_backlog_though_there_is_room_again, start, end),
 	cmocka_unit_test_setup_teardown(a_flush_moves_what_fits_and_leaves_the_flag_for_the_rest,
 					start, end),
 	cmocka_unit_test_setup_teardown(heads_that_make_no_sense_overwrite_nothing, start, end),

@@ -57,8 +57,8 @@ static void the_header_says_what_the_parameters_say(void **state)
 {
 	(void)state;
 	for (u32 i = 0; i < ARRAY_SIZE(shapes); i++) {
-		struct unit_ring ring = {.params = {.flags = shapes[i].flags,
-						    .cq_entries = shapes[i].cq_entries}};
+		struct unit_ring ring = {
+			.params = {.flags = shapes[i].flags, .cq_entries = shapes[i].cq_entries}};
 
 		unit_ring_open_params(&ring, shapes[i].entries);
 		assert_int_equal(ring.header->sq_ring_entries, ring.params.sq_entries);

@@ -106,8 +106,8 @@ static const struct setup_row setup_rows[] = {
 	{"too many, clamped", .entries = 40000, .flags = IORING_SETUP_CLAMP, .sq_result = 32768,
 	 .cq_result = 65536},
 	{"no entries, clamped", .entries = 0, .flags = IORING_SETUP_CLAMP, .expected = -EINVAL},
-	{"a CQ size", .entries = 4, .flags = IORING_SETUP_CQSIZE, .cq_entries = 20,
-	 .sq_result = 4, .cq_result = 32},
+	{"a CQ size", .entries = 4, .flags = IORING_SETUP_CQSIZE, .cq_entries = 20, .sq_result = 4,
+	 .cq_result = 32},
 	{"a CQ as large as the SQ", .entries = 4, .flags = IORING_SETUP_CQSIZE, .cq_entries = 4,
 	 .sq_result = 4, .cq_result = 4},
 	{"a CQ of none", .entries = 4, .flags = IORING_SETUP_CQSIZE, .expected = -EINVAL},
@@ -115,9 +115,8 @@ static const struct setup_row setup_rows[] = {
 	 .expected = -EINVAL},
 	{"too large a CQ", .entries = 8, .flags = IORING_SETUP_CQSIZE, .cq_entries = 65537,
 	 .expected = -EINVAL},
-	{"too large a CQ, clamped", .entries = 8,
-	 .flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP, .cq_entries = 70000, .sq_result = 8,
-	 .cq_result = 65536},
+	{"too large a CQ, clamped", .entries = 8, .flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+	 .cq_entries = 70000, .sq_result = 8, .cq_result = 65536},
 	{"a CQ size that nobody asked for", .entries = 4, .cq_entries = 999, .sq_result = 4,
 	 .cq_result = 8},
 	{"an unknown flag", .entries = 4, .flags = 1u << 31, .expected = -EINVAL},
@@ -147,10 +146,10 @@ static const struct setup_row setup_rows[] = {
 	 .expected = -EINVAL},
 	{"a processor that is not there", .entries = 4,
 	 .flags = IORING_SETUP_SQ_AFF | IORING_SETUP_SQPOLL, .cpu = 1u << 20, .expected = -EINVAL},
-	{"no memory but the program's, and no address", .entries = 4,
-	 .flags = IORING_SETUP_NO_MMAP, .expected = -EFAULT},
-	{"only registered, without memory", .entries = 4,
-	 .flags = IORING_SETUP_REGISTERED_FD_ONLY, .expected = -EINVAL},
+	{"no memory but the program's, and no address", .entries = 4, .flags = IORING_SETUP_NO_MMAP,
+	 .expected = -EFAULT},
+	{"only registered, without memory", .entries = 4, .flags = IORING_SETUP_REGISTERED_FD_ONLY,
+	 .expected = -EINVAL},
 	{"workers of no ring", .entries = 4, .flags = IORING_SETUP_ATTACH_WQ, .wq_fd = 1000000,
 	 .expected = -ENXIO},
 	{"workers of what is no ring", .entries = 4, .flags = IORING_SETUP_ATTACH_WQ, .wq_fd = 0,
@@ -207,18 +206,15 @@ struct enter_row {
 
 static const struct abi_timespec no_time;
 static const u64 mask;
-static const struct io_uring_getevents_arg arg_time = {.ts = (u64)&no_time},
-					   arg_bad_time = {.ts = 8},
-					   arg_mask = {.sigmask = (u64)&mask, .sigmask_sz = 8,
-						       .ts = (u64)&no_time},
-					   arg_mask_size = {.sigmask = (u64)&mask,
-							    .sigmask_sz = 4,
-							    .ts = (u64)&no_time},
-					   arg_bad_mask = {.sigmask = 8, .sigmask_sz = 8,
-							   .ts = (u64)&no_time};
+static const struct io_uring_getevents_arg
+	arg_time = {.ts = (u64)&no_time},
+	arg_bad_time = {.ts = 8},
+	arg_mask = {.sigmask = (u64)&mask, .sigmask_sz = 8, .ts = (u64)&no_time},
+	arg_mask_size = {.sigmask = (u64)&mask, .sigmask_sz = 4, .ts = (u64)&no_time},
+	arg_bad_mask = {.sigmask = 8, .sigmask_sz = 8, .ts = (u64)&no_time};
 
-#define GET	IORING_ENTER_GETEVENTS
-#define EXT	(IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG)
+#define GET           IORING_ENTER_GETEVENTS
+#define EXT           (IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG)
 #define EXT_ARG(name) &arg_##name, sizeof(arg_##name)
 
 static const struct enter_row enter_rows[] = {
@@ -242,7 +238,8 @@ static const struct enter_row enter_rows[] = {
 	{"a signal mask at a bad address", 0, 0, 1, EXT, EXT_ARG(bad_mask), -EFAULT},
 	{"a plain signal mask of a wrong size", 0, 0, 1, GET, &mask, 4, -EINVAL},
 	{"a plain signal mask at a bad address", 0, 0, 1, GET, BAD_POINTER, 8, -EFAULT},
-	{"EXT_ARG_REG without EXT_ARG, unread", 0, 0, 0, GET | IORING_ENTER_EXT_ARG_REG, NULL, 3, 0},
+	{"EXT_ARG_REG without EXT_ARG, unread", 0, 0, 0, GET | IORING_ENTER_EXT_ARG_REG, NULL, 3,
+	 0},
 	{"EXT_ARG_REG without a region", 0, 0, 1, EXT | IORING_ENTER_EXT_ARG_REG, NULL, 64,
 	 -EFAULT},
 	{"EXT_ARG_REG of a wrong size", 0, 0, 1, EXT | IORING_ENTER_EXT_ARG_REG, NULL, 24, -EINVAL},
@@ -281,7 +278,8 @@ static void a_call_on_what_is_no_ring_is_refused_as_by_the_kernel(void **state)
 	for (u32 s = 0; s < side_count(); s++) {
 		const struct side *side = &sides[s];
 
-		check(side, "enter of no descriptor", side->enter(1000000, 0, 0, 0, NULL, 0), -EBADF);
+		check(side, "enter of no descriptor", side->enter(1000000, 0, 0, 0, NULL, 0),
+		      -EBADF);
 		check(side, "enter of -1", side->enter(UINT32_MAX, 0, 0, 0, NULL, 0), -EBADF);
 		check(side, "enter of another file", side->enter(0, 0, 0, 0, NULL, 0), -EOPNOTSUPP);
 		check(side, "register of no descriptor",
@@ -320,7 +318,8 @@ static struct io_uring_rsrc_register rsrc_files = {.nr = 2, .data = (u64)fds},
 				     rsrc_reserved = {.nr = 1, .data = (u64)fds, .resv2 = 1},
 				     rsrc_flags = {.nr = 1, .data = (u64)fds, .flags = 2},
 				     rsrc_sparse = {.nr = 8, .flags = IORING_RSRC_REGISTER_SPARSE},
-				     rsrc_sparse_data = {.nr = 1, .data = (u64)fds,
+				     rsrc_sparse_data = {.nr = 1,
+							 .data = (u64)fds,
 							 .flags = IORING_RSRC_REGISTER_SPARSE};
 static struct io_uring_rsrc_update update_ok = {.data = (u64)fds},
 				   update_reserved = {.resv = 1, .data = (u64)fds};
@@ -460,11 +459,13 @@ static void a_second_registration_is_busy(void **state)
 #define CHECK(what, expected, ...) check(side, what, side->reg(fd, __VA_ARGS__), expected)
 		CHECK("files", 0, IORING_REGISTER_FILES, fds, 4);
 		CHECK("files again", -EBUSY, IORING_REGISTER_FILES, fds, 4);
-		CHECK("an update beyond the end", -EINVAL, IORING_REGISTER_FILES_UPDATE, &beyond, 2);
+		CHECK("an update beyond the end", -EINVAL, IORING_REGISTER_FILES_UPDATE, &beyond,
+		      2);
 		CHECK("an update", 2, IORING_REGISTER_FILES_UPDATE, &ok, 2);
 		CHECK("a range", 0, IORING_REGISTER_FILE_ALLOC_RANGE, &range, 0);
 		CHECK("a range too far", -EINVAL, IORING_REGISTER_FILE_ALLOC_RANGE, &too_far, 0);
-		CHECK("a range too long", -EOVERFLOW, IORING_REGISTER_FILE_ALLOC_RANGE, &overflow, 0);
+		CHECK("a range too long", -EOVERFLOW, IORING_REGISTER_FILE_ALLOC_RANGE, &overflow,
+		      0);
 		CHECK("a range, reserved", -EINVAL, IORING_REGISTER_FILE_ALLOC_RANGE, &reserved, 0);
 		CHECK("no files", 0, IORING_UNREGISTER_FILES, NULL, 0);
 		CHECK("no files again", -ENXIO, IORING_UNREGISTER_FILES, NULL, 0);
@@ -515,8 +516,8 @@ static void a_ring_of_one_issuer_is_refused_to_other_threads(void **state)
 			pthread_t thread;
 
 			stranger.fd = open_on(&sides[s], rows[i].flags);
-			assert_int_equal(pthread_create(&thread, NULL, call_as_a_stranger,
-							&stranger), 0);
+			assert_int_equal(
+				pthread_create(&thread, NULL, call_as_a_stranger, &stranger), 0);
 			pthread_join(thread, NULL);
 			check(&sides[s], "a stranger submits", stranger.submit, -EEXIST);
 			check(&sides[s], "a stranger wants events", stranger.events,

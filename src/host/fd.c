@@ -96,3 +96,14 @@ void fd_close_private(int fd)
 		and_full(&private_bits[fd / 64], ~(1ull << (fd % 64)));
 	host_call(SYS_close, fd);
 }
+
+void fd_fork_child(void)
+{
+	for (int fd = fd_private_next(0); fd >= 0 && fd < FD_SLOTS - 1;
+	     fd = fd_private_next(fd + 1)) {
+		long flags = host_call(SYS_fcntl, fd, F_GETFD);
+
+		if (flags >= 0 && flags & FD_CLOEXEC)
+			fd_close_private(fd);
+	}
+}

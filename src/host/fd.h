@@ -28,6 +28,10 @@ void fd_keep_private(int fd);
 /* Closes a private descriptor. -1 is fine. */
 void fd_close_private(int fd);
 
+/* In the child of a fork(): closes all private descriptors but those that executed programs share.
+ * What they are for stayed with the parent, and a pipe or socket among them would stay open. */
+void fd_fork_child(void);
+
 /* Whether `fd` is ours: the program may not close or replace it. Any thread. */
 bool fd_is_private(int fd);
 

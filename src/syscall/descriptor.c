@@ -441,6 +441,7 @@ void descriptor_fork_child(void)
 	pagein_fork_child();
 	punt_fork_child();
 	reactor_fork_child();
+	fd_fork_child();
 	stats_after_fork();
 	/* Still 0 where the parent had no ring: descriptor_init() is then to run here. */
 	if (process_id)

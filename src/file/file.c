@@ -18,6 +18,7 @@
 struct fd_slot fd_slots[FD_SLOTS];
 
 static struct lock file_lock;
+static bool locked_for_fork;  /* (q: file_lock) by file_fork_prepare() */
 static struct slab file_slab; /* (q: file_lock) type-stable: an object is only ever a struct file */
 static int held_end;          /* (q: file_lock) numbers from here on were never held */
 
@@ -184,14 +185,18 @@ struct file *file_detach(int fd)
 	return file;
 }
 
+/* As rings_fork_prepare(): a handler may have interrupted its own thread with the lock held. */
 void file_fork_prepare(void)
 {
-	lock_acquire(&file_lock);
+	locked_for_fork = !lock_is_mine(&file_lock);
+	if (locked_for_fork)
+		lock_acquire(&file_lock);
 }
 
 void file_fork_parent(void)
 {
-	lock_release(&file_lock);
+	if (locked_for_fork)
+		lock_release(&file_lock);
 }
 
 void file_fork_child(void)

@@ -28,7 +28,8 @@
 
 static struct lock rings_lock;
 static struct ring *rings[RINGS_LIMIT];
-static u32 rings_count; /* (a) slots ever used */
+static u32 rings_count;            /* (a) slots ever used */
+static bool rings_locked_for_fork; /* (q: rings_lock) by rings_fork_prepare() */
 
 /* Bytes at the beginning of a ring that ring_new() does not clear. */
 #define RING_LOOKED_AT offsetof(struct ring, setup_flags)
@@ -171,18 +172,27 @@ void ring_free_memory(struct ring *ring, void *ptr, size_t size)
 	pages_free(ptr, size);
 }
 
+/* fork() in a signal handler that interrupted its own thread inside a ring finds that ring's lock taken
+ * by itself: nobody else is inside then, and the interrupted code will release it. */
 void rings_fork_prepare(void)
 {
-	lock_acquire(&rings_lock);
-	for (u32 i = 0; i < rings_count; i++)
-		ring_lock(rings[i]);
+	rings_locked_for_fork = !lock_is_mine(&rings_lock);
+	if (rings_locked_for_fork)
+		lock_acquire(&rings_lock);
+	for (u32 i = 0; i < rings_count; i++) {
+		rings[i]->locked_for_fork = !ring_is_mine(rings[i]);
+		if (rings[i]->locked_for_fork)
+			ring_lock(rings[i]);
+	}
 }
 
 void rings_fork_parent(void)
 {
 	for (u32 i = rings_count; i-- > 0;)
-		ring_unlock(rings[i]);
-	lock_release(&rings_lock);
+		if (rings[i]->locked_for_fork)
+			ring_unlock(rings[i]);
+	if (rings_locked_for_fork)
+		lock_release(&rings_lock);
 }
 
 void rings_fork_child(void)

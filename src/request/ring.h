@@ -73,7 +73,8 @@ struct ring {
 	enum ring_attendance attendance; /* (r) to store; (a) */
 	/* (a) eventfd for those who poll the ring's descriptor, or -1 */
 	int poll_fd;
-	u32 wakers; /* (a) threads that push task work at this moment */
+	u32 wakers;           /* (a) threads that push task work at this moment */
+	bool locked_for_fork; /* (o: the forking thread) by rings_fork_prepare() */
 
 	/* What every enter and every SQE touches, together. */
 	u32 setup_flags; /* (c) */

@@ -218,10 +218,10 @@ static int take_provided_buffer(struct request *req, struct message *message)
 	if (message->buffer == NULL)
 		return -ENOBUFS;
 	len = message->buffer->len;
-	message->vector[0] = (struct iovec){
-		.iov_base = (void *)message->buffer->addr,
-		.iov_len = message->select_len ? min_of(message->select_len, len) : len,
-	};
+	if (message->select_len)
+		len = min_of(message->select_len, len);
+	message->vector[0].iov_base = (void *)message->buffer->addr;
+	message->vector[0].iov_len = len;
 	return 0;
 }
 

@@ -3,8 +3,10 @@
  */
 #include "core.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 #include "base/raw.h"
 
@@ -283,6 +285,78 @@ static void setup_without_memory_says_enomem(void **state)
 	assert_int_equal(exit_status(child), 0);
 }
 
+static volatile sig_atomic_t forks;
+
+static void fork_in_a_handler(int signal)
+{
+	pid_t child = fork();
+
+	(void)signal;
+	if (child == 0)
+		_exit(0);
+	waitpid(child, NULL, 0);
+	forks++;
+}
+
+/* NOPs without end: most signals find the thread inside the ring. */
+static void a_handler_may_fork_while_its_thread_is_inside_a_ring(void **state)
+{
+	const struct sigaction action = {.sa_handler = fork_in_a_handler};
+	const struct itimerval often = {{0, 700}, {0, 700}}, never = {{0, 0}, {0, 0}};
+	struct io_uring ring;
+
+	(void)state;
+	core_ring(&ring, 32, 0);
+	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	while (forks < 100) {
+		for (unsigned i = 0; i < 32; i++)
+			io_uring_prep_nop(core_sqe(&ring, i));
+		assert_int_equal(io_uring_submit_and_wait(&ring, 32), 32);
+		io_uring_cq_advance(&ring, 32);
+	}
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	signal(SIGALRM, SIG_DFL);
+	alarm(100);
+	io_uring_queue_exit(&ring);
+}
+
+/* The duplicate that a multishot poll keeps must not live on in the child: only we have such. */
+static void a_forked_child_keeps_no_pipe_open(void **state)
+{
+	struct pollfd reader = {.events = POLLIN};
+	struct io_uring ring;
+	int fds[2], gate[2];
+	pid_t child;
+
+	(void)state;
+	if (!core_is_ringside())
+		skip();
+	core_ring(&ring, 4, 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pipe(gate), 0);
+	io_uring_prep_poll_multishot(core_sqe(&ring, 1), fds[1], POLLERR);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	child = fork_quietly();
+	assert_true(child >= 0);
+	if (child == 0) {
+		char byte;
+
+		close(fds[1]);
+		close(gate[1]);
+		_exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	io_uring_queue_exit(&ring);
+	close(fds[1]);
+	reader.fd = fds[0];
+	assert_int_equal(poll(&reader, 1, 10000), 1);
+	assert_true(reader.revents & POLLHUP);
+	close(gate[1]);
+	assert_int_equal(exit_status(child), 0);
+	close(fds[0]);
+	close(gate[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +368,8 @@ int main(void)
 		cmocka_unit_test(a_number_that_was_a_ring_is_a_file_like_others),
 		cmocka_unit_test(setup_without_descriptors_says_emfile),
 		cmocka_unit_test(setup_without_memory_says_enomem),
+		cmocka_unit_test(a_handler_may_fork_while_its_thread_is_inside_a_ring),
+		cmocka_unit_test(a_forked_child_keeps_no_pipe_open),
 	};
 
 	core_require_rings();

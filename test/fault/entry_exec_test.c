@@ -53,11 +53,11 @@ static int child_main(const char *mode)
 	}
 	if (!strcmp(mode, "kept"))
 		return getenv("KEPT") && !getenv("LOST") && asm_ring_works() ? COVERED : 1;
-	if (!strcmp(mode, "preload"))
-		return getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "libc.so.6") &&
-				       asm_ring_works()
-			       ? COVERED
-			       : 1;
+	if (!strcmp(mode, "preload")) {
+		const char *preload = getenv("LD_PRELOAD");
+
+		return preload && strstr(preload, "libc.so.6") && asm_ring_works() ? COVERED : 1;
+	}
 	return asm_ring_works() ? COVERED : 1;
 }
 

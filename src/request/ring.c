@@ -172,8 +172,8 @@ void ring_free_memory(struct ring *ring, void *ptr, size_t size)
 	pages_free(ptr, size);
 }
 
-/* fork() in a signal handler that interrupted its own thread inside a ring finds that ring's lock taken
- * by itself: nobody else is inside then, and the interrupted code will release it. */
+/* fork() in a signal handler that interrupted its own thread inside a ring finds that ring's lock
+ * taken by itself: nobody else is inside then, and the interrupted code will release it. */
 void rings_fork_prepare(void)
 {
 	rings_locked_for_fork = !lock_is_mine(&rings_lock);

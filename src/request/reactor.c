@@ -78,11 +78,6 @@ static enum ring_attendance attendance_at_rest(const struct ring *ring)
 	return ring->files.count ? ATTEND_FILES : ATTEND_NOBODY;
 }
 
-static bool is_watched_only(const struct ring *ring)
-{
-	return ring_is_deferred(ring);
-}
-
 /* Puts the ring's epoll set into the reactor's. */
 static void watch(struct ring *ring)
 {
@@ -142,7 +137,7 @@ static u64 tick(struct ring *ring)
 		}
 		return TICK_NS;
 	}
-	if (is_watched_only(ring)) {
+	if (ring_is_deferred(ring)) {
 		watch(ring);
 		return 0;
 	}
@@ -172,7 +167,7 @@ static u64 watched_sleep(struct ring *ring)
 	now = clock_ns(CLOCK_MONOTONIC);
 	if (next > now)
 		return next - now;
-	if (is_watched_only(ring)) {
+	if (ring_is_deferred(ring)) {
 		tell_deferred(ring);
 		return TIMER_NEVER;
 	}
@@ -253,7 +248,7 @@ static void watched_event(struct ring *ring)
 {
 	ring_lock(ring);
 	if (ring->life == RING_ALIVE && ring->attendance == ATTEND_EPOLL) {
-		if (is_watched_only(ring)) {
+		if (ring_is_deferred(ring)) {
 			tell_deferred(ring);
 		} else {
 			drive(ring);

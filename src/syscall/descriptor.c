@@ -167,11 +167,6 @@ int descriptor_register_ring(struct ring *ring, u32 start, u32 end)
 	return -EBUSY;
 }
 
-struct ring *descriptor_registered(u32 index)
-{
-	return index < REGISTERED_RINGS ? registered[index] : NULL;
-}
-
 void descriptor_unregister_ring(u32 index)
 {
 	struct ring *ring = registered[index];

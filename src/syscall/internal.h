@@ -32,9 +32,6 @@ void descriptor_unregister_ring(u32 index);
 /* Driver. The calling thread's slots no longer name the ring, whose setup failed. */
 void descriptor_forget_ring(const struct ring *ring);
 
-/* The ring in the calling thread's slot, or NULL. */
-struct ring *descriptor_registered(u32 index);
-
 /*
  * Finds the ring that a call names and takes its lock: 0, or -errno with no lock held:
  * -EINVAL, -EBADF, -EOPNOTSUPP (fd is not a ring), -EOWNERDEAD (inherited by

@@ -1,17 +1,17 @@
 /*
- * aio.c - Linux AIO: the device queue of one ring, for O_DIRECT
+ * aio.c - Linux AIO: a device queue, for O_DIRECT
  *
  * Entry:       aio_queue_add(), aio_queue_submit(), aio_queue_reap()
  * Invariants:  A1 an operation in AIO_STAGED is in queue->staged, and in no other state in any list
  *              A2 in_flight counts the operations in AIO_IN_FLIGHT: those the kernel took and
  *                 whose event was not yet read
- *              A3 done() is called once for each operation added, unless aio_cancel() returned 0;
- *                 by then the operation is AIO_IDLE and the queue holds no pointer to it
+ *              A3 done() is called once for each operation added; by then the operation is
+ *                 AIO_IDLE and the queue holds no pointer to it
  *              A4 operations stay staged only while something is in flight, whose reap sends them
- * Locks:       the owning ring's lock is held by the caller; none is taken here
+ * Locks:       none; the queue's owner serialises calls (aio.h)
  * The kernel:  fs/aio.c. Its io_getevents() reads the same completion ring under a mutex; we are
  *              its only reader and need no system call
- * Not here:    which reads come here (file/), and waiting for event_fd (request/)
+ * Not here:    which reads come here (file/, cache/), and waiting for event_fd (request/)
  */
 #include "device/aio.h"
 
@@ -96,19 +96,6 @@ void aio_prep_rw(struct aio_op *op, int fd, bool is_write, const struct iovec *i
 		op->iocb.aio_buf = (u64)(uintptr_t)iov;
 		op->iocb.aio_nbytes = count;
 	}
-	list_init(&op->node);
-	op->fd = NULL;
-	op->state = AIO_IDLE;
-}
-
-void aio_prep_fsync(struct aio_op *op, int fd, bool is_datasync)
-{
-	op->iocb = (struct iocb){
-		.aio_data = (u64)(uintptr_t)op,
-		.aio_fildes = (u32)fd,
-		.aio_lio_opcode = is_datasync ? IOCB_CMD_FDSYNC : IOCB_CMD_FSYNC,
-		.aio_flags = IOCB_FLAG_RESFD,
-	};
 	list_init(&op->node);
 	op->fd = NULL;
 	op->state = AIO_IDLE;
@@ -248,21 +235,6 @@ u32 aio_queue_reap(struct aio_queue *queue, u32 limit)
 	if (reaped > 0 && queue->staged_count > 0)
 		reaped += aio_queue_submit(queue);
 	return reaped;
-}
-
-int aio_cancel(struct aio_queue *queue, struct aio_op *op)
-{
-	struct io_event unused;
-	int err;
-
-	if (op->state == AIO_STAGED) {
-		unstage(queue, op, AIO_IDLE);
-		return 0;
-	}
-	rs_assert(op->state == AIO_IN_FLIGHT);
-	/* -EINPROGRESS where the file has a way to cancel. No file system has: -EINVAL. */
-	err = (int)host_call(SYS_io_cancel, queue->context, &op->iocb, &unused);
-	return err == -EINPROGRESS ? -EINPROGRESS : -EALREADY;
 }
 
 void aio_queue_destroy(struct aio_queue *queue)

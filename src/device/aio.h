@@ -1,20 +1,22 @@
 /*
- * aio.h - Linux AIO: the device queue of one ring, for O_DIRECT
+ * aio.h - Linux AIO: a device queue, for O_DIRECT
  *
- * Operations are staged, sent in one io_submit(), and their completions are
- * read from the completion ring that the kernel maps into our memory, without
- * a system call. Each completion also signals the queue's eventfd, which the
- * ring's epoll waits for (EPOLLET: it is never read).
+ * Each ring has one for its direct requests, and the page cache has one
+ * (aio_device.c). Operations are staged, sent in one io_submit(), and their
+ * completions are read from the completion ring that the kernel maps into our
+ * memory, without a system call. Each completion also signals the queue's
+ * eventfd, which an epoll set waits for (EPOLLET: it is never read).
  *
- * Every call is made with the lock of the ring that owns the queue held.
- * `done` is called with that lock held, from aio_queue_submit(), _reap() or
- * _destroy(); it may add operations, it may not submit, reap or destroy.
+ * Every call is made with the lock of the queue's owner held, (r) below: the
+ * ring's, or the device's. `done` is called with that lock held, from
+ * aio_queue_submit(), _reap() or _destroy(); it may add operations, it may not
+ * submit, reap or destroy.
  *
  *                 aio_queue_add()           io_submit()
  *      AIO_IDLE ------------------> AIO_STAGED ---------> AIO_IN_FLIGHT
- *         ^                            |  |                    |
- *         |  cancelled, before done()  |  | refused            | reaped
- *         +----------------------------+--+--------------------+--> done()
+ *         ^                            |                       |
+ *         |                            | refused               | reaped
+ *         +----------------------------+-----------------------+--> done()
  */
 #ifndef RS_DEVICE_AIO_H
 #define RS_DEVICE_AIO_H
@@ -31,7 +33,7 @@ enum aio_state {
 	AIO_IN_FLIGHT, /* owner: the kernel */
 };
 
-/* Lives in a request, from aio_prep_*() until done() is called or aio_cancel() gives it back. */
+/* Lives in a request or a device_read, from aio_prep_rw() until done() is called. */
 struct aio_op {
 	struct iocb iocb;
 	struct list_node node; /* in queue->staged */
@@ -43,7 +45,7 @@ struct aio_op {
 _Static_assert(sizeof(struct iocb) == 64, "iocb");
 _Static_assert(sizeof(struct aio_op) <= 112, "an operation is part of every waiting request");
 
-/* All zero: not initialised, which every call below but _add, _submit and aio_cancel() accepts. */
+/* All zero: not initialised, which every call below but _add and _submit accepts. */
 struct aio_queue {
 	aio_context_t context;   /* (c) 0: not initialised */
 	struct aio_ring *ring;   /* (c) mapped by the kernel; NULL: of unknown layout */
@@ -83,9 +85,6 @@ static inline u32 aio_in_flight(const struct aio_queue *queue)
 void aio_prep_rw(struct aio_op *op, int fd, bool is_write, const struct iovec *iov, u32 count,
 		 u64 offset, int rw_flags);
 
-/* fsync() or fdatasync() by a kernel worker: any descriptor, buffered ones too. */
-void aio_prep_fsync(struct aio_op *op, int fd, bool is_datasync);
-
 /* Stages `op`; aio_queue_submit() sends it. */
 void aio_queue_add(struct aio_queue *queue, struct aio_op *op);
 
@@ -97,12 +96,5 @@ u32 aio_queue_submit(struct aio_queue *queue);
  * for room. Returns how many done() were called; if that is
  * `limit` or more, more may be ready. */
 u32 aio_queue_reap(struct aio_queue *queue, u32 limit);
-
-/*
- * 0: the operation was only staged; the caller owns it and done() is not called.
- * -EINPROGRESS: the kernel cancels it, -EALREADY: it cannot be stopped, which is
- * what disk I/O always says; done() will be called either way.
- */
-int aio_cancel(struct aio_queue *queue, struct aio_op *op);
 
 #endif

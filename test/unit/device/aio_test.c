@@ -219,41 +219,6 @@ static void a_completion_may_add_the_next_operation(void **state)
 	assert_block_read(&ops[3], 3 * BLOCK);
 }
 
-static void a_staged_operation_is_cancelled_and_one_at_the_device_is_not(void **state)
-{
-	(void)state;
-	op_add_read(&ops[0], 0);
-	aio_queue_submit(&queue);
-	op_add_read(&ops[1], 0);
-	assert_int_equal(aio_cancel(&queue, &ops[1].op), 0);
-	assert_int_equal(ops[1].done, 0);
-	assert_int_equal(aio_cancel(&queue, &ops[0].op), -EALREADY);
-	reap_all();
-	assert_block_read(&ops[0], 0);
-	assert_int_equal(ops[1].done, 0);
-}
-
-static void a_sync_completes_and_a_pipe_refuses_it(void **state)
-{
-	int ends[2];
-
-	(void)state;
-	assert_int_equal(pipe(ends), 0);
-	for (int i = 0; i < 3; i++) {
-		ops[i] = (struct op){0};
-		aio_prep_fsync(&ops[i].op, i == 2 ? ends[1] : file, i == 1);
-		ops[i].op.done = op_done;
-		aio_queue_add(&queue, &ops[i].op);
-	}
-	aio_queue_submit(&queue);
-	reap_all();
-	assert_int_equal(ops[0].result, 0);
-	assert_int_equal(ops[1].result, 0);
-	assert_int_equal(ops[2].result, -EINVAL);
-	close(ends[0]);
-	close(ends[1]);
-}
-
 static void destroying_waits_for_the_device_and_cancels_what_is_staged(void **state)
 {
 	struct aio_queue other = {0};
@@ -368,8 +333,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_end_of_the_file_makes_a_read_short),
 	cmocka_unit_test(each_completion_is_an_edge_of_the_event_descriptor),
 	cmocka_unit_test(a_completion_may_add_the_next_operation),
-	cmocka_unit_test(a_staged_operation_is_cancelled_and_one_at_the_device_is_not),
-	cmocka_unit_test(a_sync_completes_and_a_pipe_refuses_it),
 	cmocka_unit_test(destroying_waits_for_the_device_and_cancels_what_is_staged),
 	cmocka_unit_test(a_queue_never_used_is_destroyed_and_reaped_like_any_other),
 	cmocka_unit_test(a_forked_child_makes_a_queue_of_its_own),

@@ -254,7 +254,17 @@
 #define IORING_ACCEPT_DONTWAIT       2U
 #define IORING_ACCEPT_POLL_FIRST     4U
 #define IORING_NOP_INJECT_RESULT     1U
+#define IORING_NOP_FILE              2U
+#define IORING_NOP_FIXED_FILE        4U
+#define IORING_NOP_FIXED_BUFFER      8U
+#define IORING_NOP_TW                16U
 #define IORING_NOP_CQE32             32U
+#define IORING_MSG_DATA              0U
+#define IORING_MSG_SEND_FD           1U
+#define IORING_MSG_RING_CQE_SKIP     1U
+#define IORING_MSG_RING_FLAGS_PASS   2U
+#define IORING_FIXED_FD_NO_CLOEXEC   1U
+#define SPLICE_F_FD_IN_FIXED         0x80000000U
 #define IO_URING_OP_SUPPORTED        1U
 
 struct io_uring_sqe {
@@ -296,6 +306,13 @@ struct io_uring_sqe {
 		u32 rename_flags;
 		u32 unlink_flags;
 		u32 nop_flags;
+		u32 splice_flags;
+		u32 xattr_flags;
+		u32 msg_ring_flags;
+		u32 futex_flags;
+		u32 waitid_flags;
+		u32 install_fd_flags;
+		u32 pipe_flags;
 	};
 	u64 user_data;
 	union {

@@ -1,7 +1,7 @@
 /*
- * basic.c - operations that never wait: NOP, CLOSE, FILES_UPDATE, EPOLL_CTL; and MADVISE
+ * basic.c - operations that never wait: CLOSE, FILES_UPDATE, EPOLL_CTL; and MADVISE
  *
- * The kernel: io_uring/nop.c, openclose.c, epoll.c, advise.c
+ * The kernel: io_uring/openclose.c, epoll.c, advise.c
  */
 #include <sys/epoll.h>
 
@@ -10,23 +10,6 @@
 #include "op/ops.h"
 #include "request/hooks.h"
 #include "request/resource.h"
-
-OP_PREP(nop)
-{
-	u32 flags = load_relaxed(&sqe->nop_flags);
-
-	if (unlikely(flags & ~IORING_NOP_INJECT_RESULT))
-		return -EINVAL;
-	req->result = flags & IORING_NOP_INJECT_RESULT ? (s32)load_relaxed(&sqe->len) : 0;
-	return 0;
-}
-
-OP_ISSUE(nop)
-{
-	if (unlikely(req->result < 0))
-		request_fail(req);
-	return ISSUE_DONE;
-}
 
 OP_PREP(close)
 {

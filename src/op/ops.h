@@ -14,9 +14,11 @@
 #define OP_FINISH(name)  void name##_finish(struct request *req)
 #define OP_CLEANUP(name) void name##_cleanup(struct request *req)
 
-/* basic.c */
+/* nop.c */
 OP_PREP(nop);
 OP_ISSUE(nop);
+
+/* basic.c */
 OP_PREP(close);
 OP_ISSUE(close);
 OP_PREP(files_update);
@@ -25,6 +27,37 @@ OP_PREP(epoll_ctl);
 OP_ISSUE(epoll_ctl);
 OP_PREP(madvise);
 OP_BLOCK(madvise);
+
+/* descriptors.c */
+OP_PREP(fixed_fd_install);
+OP_ISSUE(fixed_fd_install);
+OP_PREP(pipe);
+OP_ISSUE(pipe);
+OP_PREP(epoll_wait);
+OP_ISSUE(epoll_wait);
+
+/* splice.c */
+OP_PREP(splice);
+OP_PREP(tee);
+OP_ISSUE(splice);
+OP_BLOCK(splice);
+OP_CLEANUP(splice);
+
+/* xattr.c */
+OP_PREP(xattr);
+OP_PREP(fxattr);
+OP_BLOCK(xattr);
+OP_CLEANUP(xattr);
+
+/* process.c */
+OP_PREP(waitid);
+OP_ISSUE(waitid);
+OP_BLOCK(waitid);
+OP_CLEANUP(waitid);
+
+/* msg_ring.c */
+OP_PREP(msg_ring);
+OP_ISSUE(msg_ring);
 
 /* buffers.c */
 OP_PREP(provide_buffers);

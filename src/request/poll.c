@@ -188,15 +188,20 @@ static void start_waiting(struct request *req, struct poll_target *target)
 
 int poll_arm(struct request *req, u32 events)
 {
+	int err = request_hold_file(req);
+
+	return err ? err : poll_arm_file(req, req->file, events);
+}
+
+int poll_arm_file(struct request *req, const struct file *file, u32 events)
+{
 	struct ring *ring = req->ring;
 	struct poll_target *target;
 	int fd, err = wait_events_init(ring);
 
-	if (err == 0)
-		err = request_hold_file(req);
 	if (err)
 		return err;
-	fd = poll_substitute(request_fd(req));
+	fd = poll_substitute(file_fd(file));
 	if (fd < 0)
 		return fd;
 	target = target_of(ring, fd);

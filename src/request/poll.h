@@ -15,8 +15,11 @@
  */
 int poll_arm(struct request *req, u32 events);
 
+/* The same for another file than the request's own, held by the request until it is freed. */
+int poll_arm_file(struct request *req, const struct file *file, u32 events);
+
 /*
- * The same, but each new edge of readiness calls poll_multi_event() and the
+ * poll_arm(), but each new edge of readiness calls poll_multi_event() and the
  * request goes on waiting.
  */
 int poll_arm_multi(struct request *req, u32 events);

@@ -141,7 +141,8 @@ void request_complete(struct request *req)
 	request_set_state(req, REQUEST_COMPLETE);
 	complete_stats(ring, req);
 	if (likely(!(req->flags & IOSQE_CQE_SKIP_SUCCESS)))
-		ring_post(ring, req->user_data, req->result, req->cqe_flags, NULL);
+		ring_post(ring, req->user_data, req->result, req->cqe_flags,
+			  req->flags & REQ_WIDE_CQE ? request_data(req, u64) : NULL);
 	if (unlikely(req->opcode == IORING_OP_TIMEOUT))
 		ring->count_cqes--; /* timeouts do not count as the CQEs that they count */
 	if (unlikely(req->flags & (REQ_LINKED | REQ_ARM_LTIMEOUT | REQ_LTIMEOUT_ARMED)))

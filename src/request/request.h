@@ -77,6 +77,8 @@ enum request_state {
 	(1u << 20) /* ISSUE_POLL waits for errors and EPOLLPRI only, not for op->poll_events */
 #define REQ_FILE_OWNED                                                                             \
 	(1u << 21) /* `file` is a reference of the request's own, not its resource's */
+#define REQ_WIDE_CQE                                                                               \
+	(1u << 24) /* its CQE has 32 bytes: the second half are the first two u64 of `data` */
 #define REQ_LINKED (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
 
 /* What op->issue() says happened. */
@@ -114,6 +116,7 @@ struct op_def {
 	bool allows_iopoll; /* may be used on an IOPOLL ring */
 	bool allows_buffer_select;
 	bool is_unbounded; /* block() may block for ever: the pool's unbounded side */
+	bool is_wide;      /* its SQE has 128 bytes */
 };
 
 extern const struct op_def op_table[IORING_OP_LAST];

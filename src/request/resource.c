@@ -92,14 +92,19 @@ int resource_find_slot(const struct resource_table *table)
 
 int resource_install_file(struct ring *ring, int fd, u32 file_slot)
 {
+	int err;
+	struct file *file = file_adopt(fd, &err);
+
+	return file != NULL ? resource_install_held(ring, file, file_slot) : err;
+}
+
+int resource_install_held(struct ring *ring, struct file *file, u32 file_slot)
+{
 	struct resource_table *table = &ring->files;
 	bool is_allocated = file_slot == IORING_FILE_INDEX_ALLOC;
 	int index = is_allocated ? resource_find_slot(table) : (int)(file_slot - 1), err;
-	struct file *file = file_adopt(fd, &err);
 	struct resource *resource;
 
-	if (file == NULL)
-		return err;
 	if (is_allocated && index < 0)
 		err = index;
 	else if (table->count == 0)

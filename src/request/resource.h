@@ -54,6 +54,9 @@ void resource_set(struct ring *ring, struct resource_table *table, u32 index,
  */
 int resource_install_file(struct ring *ring, int fd, u32 file_slot);
 
+/* The same for a file that is held already; the caller's reference is taken over. */
+int resource_install_held(struct ring *ring, struct file *file, u32 file_slot);
+
 /* The slot that IORING_FILE_INDEX_ALLOC gets: its index or -ENFILE. */
 int resource_find_slot(const struct resource_table *table);
 

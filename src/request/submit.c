@@ -57,7 +57,25 @@ static int check_rare_flags(struct ring *ring, const struct op_def *op, u32 sqe_
 	return 0;
 }
 
-static int request_prepare(struct ring *ring, struct request *req, const struct io_uring_sqe *sqe)
+/* The SQEs of one call that become requests. */
+struct batch {
+	u32 count;     /* to be submitted */
+	u32 submitted; /* entries fetched */
+};
+
+/* An operation of 128 bytes. In a ring with SQEs of both sizes it takes two entries. */
+static bool fetch_rest(struct ring *ring, struct batch *batch, const struct io_uring_sqe *sqe)
+{
+	if (ring->setup_flags & IORING_SETUP_SQE128)
+		return true;
+	if (batch->submitted == batch->count || !sq_fetch_second(&ring->sq, &ring->memory, sqe))
+		return false;
+	batch->submitted++;
+	return true;
+}
+
+static int request_prepare(struct ring *ring, struct request *req, const struct io_uring_sqe *sqe,
+			   struct batch *batch)
 {
 	u32 sqe_flags = load_relaxed(&sqe->flags);
 	u8 opcode = load_relaxed(&sqe->opcode);
@@ -73,6 +91,8 @@ static int request_prepare(struct ring *ring, struct request *req, const struct 
 	op = &op_table[opcode];
 	if (unlikely(op->prep == NULL))
 		return -EINVAL; /* not in the table: a later kernel's, or not implemented */
+	if (unlikely(op->is_wide) && !fetch_rest(ring, batch, sqe))
+		return -EINVAL;
 	if (unlikely(sqe_flags & ~SQE_FLAGS_COMMON)) {
 		int err = check_rare_flags(ring, op, sqe_flags);
 
@@ -142,22 +162,33 @@ static bool takes_plain_nops(const struct ring *ring)
 	       !stats_has_latency;
 }
 
+/* The lock was let go in the midst of the batch, and another thread may have submitted. */
+static void batch_go_on(struct ring *ring, struct batch *batch)
+{
+	ring->is_submitting = true;
+	/* That thread's batch began at entry 0 as well. */
+	if (ring->memory.is_rewound)
+		ring->sq.head = batch->submitted;
+	batch->count = min_of(batch->count,
+			      batch->submitted + sq_ready(&ring->sq, &ring->memory));
+}
+
 long submit_batch(struct ring *ring, u32 count)
 {
-	u32 submitted = 0, releases = ring->releases;
+	struct batch batch = {.count = min_of(count, sq_ready(&ring->sq, &ring->memory))};
+	u32 releases = ring->releases;
 
-	count = min_of(count, sq_ready(&ring->sq, &ring->memory));
-	if (count == 0)
+	if (batch.count == 0)
 		return 0;
 	ring->is_submitting = true;
-	while (submitted < count) {
+	while (batch.submitted < batch.count) {
 		struct request *req;
 		const struct io_uring_sqe *sqe;
 		int err;
 
 		if (takes_plain_nops(ring)) {
-			submitted += submit_plain_nops(ring, count - submitted);
-			if (submitted == count)
+			batch.submitted += submit_plain_nops(ring, batch.count - batch.submitted);
+			if (batch.submitted == batch.count)
 				break;
 		}
 		req = request_alloc(ring);
@@ -168,20 +199,19 @@ long submit_batch(struct ring *ring, u32 count)
 			slab_free(&ring->requests, req);
 			break;
 		}
-		submitted++;
-		err = link_submit(ring, req, request_prepare(ring, req, sqe));
+		batch.submitted++;
+		err = link_submit(ring, req, request_prepare(ring, req, sqe, &batch));
 		if (unlikely(err) && !(ring->setup_flags & IORING_SETUP_SUBMIT_ALL))
 			break;
 		/* A CLOSE let go of the lock: another thread may have taken the rest. */
 		if (unlikely(ring->releases != releases)) {
 			releases = ring->releases;
-			ring->is_submitting = true;
-			count = min_of(count, submitted + sq_ready(&ring->sq, &ring->memory));
+			batch_go_on(ring, &batch);
 		}
 	}
 	link_submit_end(ring);
 	ring->is_submitting = false;
-	stats_count(ring->stats, COUNTER_SQES, submitted);
+	stats_count(ring->stats, COUNTER_SQES, batch.submitted);
 	sq_commit(&ring->sq, &ring->memory);
-	return submitted == 0 && ring->requests.free == NULL ? -EAGAIN : (long)submitted;
+	return batch.submitted == 0 && ring->requests.free == NULL ? -EAGAIN : (long)batch.submitted;
 }

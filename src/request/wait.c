@@ -174,6 +174,16 @@ void wait_notify(struct ring *ring)
 	}
 }
 
+void wait_deferred_ready(struct ring *ring)
+{
+	if (unlikely(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG))
+		or_full(&ring->memory.header->sq_flags, IORING_SQ_TASKRUN);
+	if (ring->deferred_is_ready)
+		return;
+	ring->deferred_is_ready = true;
+	wait_notify(ring);
+}
+
 void ring_flush_backlog(struct ring *ring)
 {
 	cq_flush_backlog(&ring->cq, &ring->memory);

@@ -43,6 +43,10 @@ void wait_watch_aio(struct ring *ring);
 /* Driver. Signals the registered eventfd and those who poll the ring's descriptor. */
 void wait_notify(struct ring *ring);
 
+/* Driver of a DEFER_TASKRUN ring: something can be run. The program is to enter; those who asked
+ * are told once, as if a CQE had been posted. */
+void wait_deferred_ready(struct ring *ring);
+
 /*
  * Driver, before it leaves a ring in which others sleep: they see to the timers and
  * direct requests that it leaves behind.

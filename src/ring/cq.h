@@ -7,6 +7,9 @@
  * backlog is flushed: order is kept. While there is a backlog the SQ ring's
  * flags show CQ_OVERFLOW.
  *
+ * With CQE_MIXED a CQE takes one entry or, if it has a second half, two neighbours. Where
+ * only the last entry before the wrap is left of two, a CQE marked SKIP fills it.
+ *
  * Invariants:  C1 tail - (the program's head) <= entries
  *              C2 the backlog is empty, or CQ_OVERFLOW is set
  *              C3 a CQE is lost only when there is no memory for the backlog; then
@@ -27,6 +30,8 @@ struct cq_backlog_entry {
 	u64 extra[2];
 	s32 res;
 	u32 flags;
+	bool has_extra;
+	u8 unused[15];
 };
 _Static_assert(sizeof(struct cq_backlog_entry) % 16 == 0, "slab object");
 
@@ -41,6 +46,10 @@ struct cq {
 
 void cq_init(struct cq *cq);
 void cq_destroy(struct cq *cq);
+
+/* cq_post() of a CQE with a second half into a CQE_MIXED queue. */
+bool cq_post_wide(struct cq *cq, struct ring_memory *memory, u64 user_data, s32 res, u32 flags,
+		  const u64 *extra);
 
 /* The slow half of cq_post(): looks at the head, else appends to the backlog. Returns false if
  * it went to the backlog (or was lost). */
@@ -64,10 +73,13 @@ static inline void cq_write(struct cq *cq, struct ring_memory *memory, u64 user_
 }
 
 /* Posts one CQE; the program sees it after cq_commit(). `extra`: the second half of a 32-byte
- * CQE, or NULL for zeroes. Returns false if it went to the backlog. */
+ * CQE, or NULL: zeroes with CQE32, a CQE of 16 bytes with CQE_MIXED. Returns false if it went to
+ * the backlog. */
 static inline bool cq_post(struct cq *cq, struct ring_memory *memory, u64 user_data, s32 res,
 			   u32 flags, const u64 *extra)
 {
+	if (unlikely(extra != NULL && memory->has_mixed_cqes))
+		return cq_post_wide(cq, memory, user_data, res, flags, extra);
 	if (unlikely(cq->tail == cq->limit))
 		return cq_post_slow(cq, memory, user_data, res, flags, extra);
 	cq_write(cq, memory, user_data, res, flags, extra);

@@ -42,6 +42,9 @@ void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *para
 	memory->cq_entries = params->cq_entries;
 	memory->sqe_shift = params->flags & IORING_SETUP_SQE128 ? 7 : 6;
 	memory->cqe_shift = params->flags & IORING_SETUP_CQE32 ? 5 : 4;
+	memory->has_mixed_sqes = params->flags & IORING_SETUP_SQE_MIXED;
+	memory->has_mixed_cqes = params->flags & IORING_SETUP_CQE_MIXED;
+	memory->is_rewound = params->flags & IORING_SETUP_SQ_REWIND;
 	memory->sqes_size = (size_t)memory->sq_entries << memory->sqe_shift;
 	cqes_end = cqes_end_of(memory);
 	memory->header_size = cqes_end;

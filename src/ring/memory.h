@@ -41,6 +41,9 @@ struct ring_memory {
 	char *sqes;                    /* (c) shared */
 	u32 sq_entries, cq_entries;    /* (c) powers of two */
 	u32 sqe_shift, cqe_shift;      /* (c) log2 of an entry's bytes */
+	bool has_mixed_sqes;           /* (c) SQE_MIXED: an SQE may take two entries */
+	bool has_mixed_cqes;           /* (c) CQE_MIXED: a CQE may take two entries */
+	bool is_rewound;               /* (c) SQ_REWIND: each batch begins at entry 0 */
 	size_t header_size, sqes_size; /* (c) bytes mapped */
 	bool is_users; /* (c) NO_MMAP: the program's own memory, not to be unmapped */
 };

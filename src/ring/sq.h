@@ -6,7 +6,8 @@
  * overwrite an SQE that is still being read.
  *
  * Invariants:  Q1 head - (published head) <= entries
- *              Q2 an SQE is read only below the tail that was loaded with acquire
+ *              Q2 an SQE is read only below the tail that was loaded with acquire, or, with
+ *                 SQ_REWIND, below what the caller of enter said
  */
 #ifndef RS_RING_SQ_H
 #define RS_RING_SQ_H
@@ -21,6 +22,8 @@ struct sq {
 /* SQEs that wait, at most the ring's size whatever the program wrote. */
 static inline u32 sq_ready(const struct sq *sq, const struct ring_memory *memory)
 {
+	if (unlikely(memory->is_rewound))
+		return memory->sq_entries - sq->head;
 	/* Pairs with the release with which the program moves the tail after filling the SQE. */
 	u32 ready = load_acquire(&memory->header->sq_tail) - sq->head;
 
@@ -57,9 +60,28 @@ static inline const struct io_uring_sqe *sq_fetch(struct sq *sq, struct ring_mem
 	return sqe;
 }
 
-/* The program may use the fetched entries again. */
-static inline void sq_commit(const struct sq *sq, struct ring_memory *memory)
+/*
+ * SQE_MIXED: an operation of 128 bytes, of which `sqe` was fetched last, takes the next entry
+ * too. False: that is not its neighbour in memory. The caller knows that one more is ready.
+ */
+static inline bool sq_fetch_second(struct sq *sq, const struct ring_memory *memory,
+				   const struct io_uring_sqe *sqe)
 {
+	size_t index = ((size_t)sqe - (size_t)memory->sqes) >> memory->sqe_shift;
+
+	if (!memory->has_mixed_sqes || index + 1 >= memory->sq_entries)
+		return false;
+	sq->head++;
+	return true;
+}
+
+/* The program may use the fetched entries again. */
+static inline void sq_commit(struct sq *sq, struct ring_memory *memory)
+{
+	if (unlikely(memory->is_rewound)) {
+		sq->head = 0;
+		return;
+	}
 	store_release(&memory->header->sq_head,
 		      sq->head); /* pairs with the program's load of the head */
 }

@@ -255,11 +255,8 @@ static void leave(struct ring *ring)
 			and_full(&ring->memory.header->sq_flags, ~IORING_SQ_TASKRUN);
 	}
 	ring_commit(ring);
-	if (ring_is_deferred(ring) && ring->ready_head != NULL && !ring->deferred_is_ready) {
-		/* as if a CQE had been posted: the program is to enter */
-		ring->deferred_is_ready = true;
-		wait_notify(ring);
-	}
+	if (ring_is_deferred(ring) && ring->ready_head != NULL)
+		wait_deferred_ready(ring);
 	if (unlikely(ring->sleepers > 0))
 		wait_hand_over(ring);
 	reactor_attend(ring);

@@ -11,13 +11,14 @@
 
 #include "host/kernel.h"
 #include "host/usercopy.h"
+#include "op/msg_ring.h"
 #include "request/reactor.h"
 #include "syscall/internal.h"
 #include "syscall/syscall.h"
 
 #define PROBE_OPS_MAX 256
-/* The last operation of the kernel whose interface this is (6.18). */
-#define PROBE_LAST_OP IORING_OP_PIPE
+/* The last operation that is here. Kernel 6.18 ends with PIPE. */
+#define PROBE_LAST_OP IORING_OP_NOP128
 
 /* What the kernel calls the file: "anon_inode:[eventfd]". */
 static bool is_eventfd(int fd)
@@ -259,6 +260,27 @@ static long register_op(struct ring *ring, u32 opcode, void *arg, u32 count)
 	}
 }
 
+static long send_msg_ring(const void *user_sqe, u32 count)
+{
+	struct io_uring_sqe sqe;
+
+	if (user_sqe == NULL || count != 1)
+		return -EINVAL;
+	if (copy_from_user(&sqe, user_sqe, sizeof(sqe)))
+		return -EFAULT;
+	return msg_ring_without_ring(&sqe);
+}
+
+static long register_without_ring(u32 opcode, void *arg, u32 count)
+{
+	switch (opcode) {
+	case IORING_REGISTER_SEND_MSG_RING:
+		return send_msg_ring(arg, count);
+	default:
+		return -EINVAL;
+	}
+}
+
 long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
 {
 	bool is_registered = opcode & IORING_REGISTER_USE_REGISTERED_RING;
@@ -269,10 +291,9 @@ long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
 	opcode &= ~IORING_REGISTER_USE_REGISTERED_RING;
 	if (opcode >= IORING_REGISTER_LAST)
 		return -EINVAL;
-	/* Descriptor -1 is no bad descriptor but asks for what needs no ring; there is nothing
-	 * of that here. */
+	/* Descriptor -1 is no bad descriptor but asks for what needs no ring. */
 	if (fd == UINT32_MAX)
-		return -EINVAL;
+		return register_without_ring(opcode, user_arg, nr_args);
 	err = descriptor_lock_ring(fd, is_registered, &ring);
 	if (err)
 		return err;

@@ -27,7 +27,8 @@
 	 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |         \
 	 IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_SINGLE_ISSUER |                   \
 	 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_NO_MMAP | IORING_SETUP_REGISTERED_FD_ONLY |     \
-	 IORING_SETUP_NO_SQARRAY)
+	 IORING_SETUP_NO_SQARRAY | IORING_SETUP_HYBRID_IOPOLL | IORING_SETUP_CQE_MIXED |           \
+	 IORING_SETUP_SQE_MIXED | IORING_SETUP_SQ_REWIND)
 
 /* Only what works. Not here: CUR_PERSONALITY's registration, RECVSEND_BUNDLE, RW_ATTR. */
 #define FEATURES                                                                                   \
@@ -41,6 +42,11 @@
 static u32 round_up_power_of_two(u32 value)
 {
 	return value <= 1 ? 1 : 1u << (32 - __builtin_clz(value - 1));
+}
+
+static bool has_both(u32 flags, u32 one, u32 other)
+{
+	return flags & one && flags & other;
 }
 
 static int check_flags(u32 flags)
@@ -60,6 +66,24 @@ static int check_flags(u32 flags)
 		return -EINVAL;
 	if (flags & IORING_SETUP_SQ_AFF && !(flags & IORING_SETUP_SQPOLL))
 		return -EINVAL;
+	if (flags & IORING_SETUP_HYBRID_IOPOLL && !(flags & IORING_SETUP_IOPOLL))
+		return -EINVAL;
+	if (has_both(flags, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED) ||
+	    has_both(flags, IORING_SETUP_SQE128, IORING_SETUP_SQE_MIXED))
+		return -EINVAL;
+	if (flags & IORING_SETUP_SQ_REWIND &&
+	    (flags & IORING_SETUP_SQPOLL || !(flags & IORING_SETUP_NO_SQARRAY)))
+		return -EINVAL;
+	return 0;
+}
+
+/* What takes two neighbouring entries needs two. */
+static int check_mixed(const struct io_uring_params *params)
+{
+	if (params->flags & IORING_SETUP_CQE_MIXED && params->cq_entries < 2)
+		return -EOVERFLOW;
+	if (params->flags & IORING_SETUP_SQE_MIXED && params->sq_entries < 2)
+		return -EOVERFLOW;
 	return 0;
 }
 
@@ -175,6 +199,8 @@ long syscall_setup(u32 entries, struct io_uring_params *user_params)
 	err = check_flags(params.flags);
 	if (!err)
 		err = check_entries(entries, &params);
+	if (!err)
+		err = check_mixed(&params);
 	if (!err)
 		err = check_attach(&params);
 	if (!err)

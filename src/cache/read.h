@@ -1,0 +1,58 @@
+/*
+ * read.h - the asynchronous buffered read of a file that the cache holds (read.c tells how)
+ */
+#ifndef RS_CACHE_READ_H
+#define RS_CACHE_READ_H
+
+#include <sys/uio.h>
+
+#include "cache/cache.h"
+#include "cache/readahead.h"
+#include "wait/wait_queue.h"
+
+/* One try of a read; the driver's, on its stack. */
+struct cache_read {
+	cache_binding binding;       /* (c) */
+	struct readahead *readahead; /* (c) of the descriptor */
+	struct iovec *iov;           /* what is left; advanced as bytes are copied */
+	u32 iov_count;
+	u64 offset; /* where `iov` begins in the file; advanced */
+	u64 copied; /* bytes; the caller sets it to 0 */
+};
+
+/* What a read needs that was caught; from its first wait to its end. */
+struct cache_waiter {
+	struct wait_entry entry;
+	/* (c) The read is to be tried again: cache_read_try(), from where it was. Called once a
+	 * wait, any thread, the wait queue's lock held: takes no lock, hands the request on. */
+	void (*retry)(struct cache_waiter *waiter);
+	u32 wakes;  /* (o) since a byte was copied last */
+	u32 errors; /* (o) failed fills that it saw */
+};
+
+enum cache_verdict {
+	CACHE_DONE,    /* all is copied that there is: less than asked for is the end of the file */
+	CACHE_CAUGHT,  /* a page is not there: cache_read_wait() */
+	CACHE_WAITING, /* waiter->retry() will be called, or was */
+	CACHE_RETRY,   /* it is there by now: try again */
+	CACHE_FAULT,   /* the program's memory: -EFAULT unless a byte was copied */
+	CACHE_FAILED,  /* the device, twice: -EIO unless a byte was copied */
+	CACHE_REFUSED, /* not held (any more), or cannot be had here: through the kernel's cache */
+};
+
+/* Copies what is there. Never waits. DONE, CAUGHT, FAULT or REFUSED. A ring's driver, or any
+ * thread. */
+enum cache_verdict cache_read_try(struct cache_read *read);
+
+/* After CAUGHT: makes sure that the page is being filled, and enqueues. WAITING, RETRY, FAILED or
+ * REFUSED. `waiter` is zeroed but for `retry` before the first wait. cache_submit() follows, at
+ * the end of the batch. */
+enum cache_verdict cache_read_wait(struct cache_read *read, struct cache_waiter *waiter);
+
+/* True: it waited, waits no more, and retry() will not be called. */
+bool cache_read_cancel(struct cache_waiter *waiter);
+
+/* Has the processor load what a read of that place will touch first; changes nothing. */
+void cache_read_prefetch(cache_binding binding, u64 offset);
+
+#endif

@@ -44,6 +44,10 @@ static inline u32 sq_flush(struct io_uring *ring)
 	struct io_uring_sq *sq = &ring->sq;
 	u32 tail = sq->sqe_tail;
 
+	if (unlikely(ring->flags & IORING_SETUP_SQ_REWIND)) {
+		sq->sqe_tail = 0; /* the next batch begins at the first entry again */
+		return tail;
+	}
 	if (sq->sqe_head != tail) {
 		sq->sqe_head = tail;
 		store_release(sq->ktail, tail); /* pairs with the acquire where SQEs are fetched */

@@ -283,6 +283,14 @@ static int init_without_mmap(u32 entries, struct io_uring *ring, struct io_uring
 	return 0;
 }
 
+/* A program that rewinds its SQ is built for a liburing that fills no index array, and does not
+ * ask for none. */
+static void drop_sq_array(struct io_uring_params *p)
+{
+	if (p->flags & IORING_SETUP_SQ_REWIND)
+		p->flags |= IORING_SETUP_NO_SQARRAY;
+}
+
 LIBURING(int, io_uring_queue_init_mem, unsigned entries, struct io_uring *ring,
 	 struct io_uring_params *p, void *memory, size_t size)
 {
@@ -290,6 +298,7 @@ LIBURING(int, io_uring_queue_init_mem, unsigned entries, struct io_uring *ring,
 	int err;
 
 	p->flags |= IORING_SETUP_NO_MMAP;
+	drop_sq_array(p);
 	memset(ring, 0, sizeof(*ring));
 	err = layout_of(entries, p, &layout);
 	if (err)
@@ -310,6 +319,7 @@ LIBURING(int, io_uring_queue_init_params, unsigned entries, struct io_uring *rin
 {
 	int fd, err;
 
+	drop_sq_array(p);
 	if (p->flags & IORING_SETUP_NO_MMAP) {
 		memset(ring, 0, sizeof(*ring));
 		return init_without_mmap(entries, ring, p);

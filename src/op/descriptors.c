@@ -27,6 +27,8 @@ OP_PREP(fixed_fd_install)
 		return -EBADF;
 	if (flags & ~IORING_FIXED_FD_NO_CLOEXEC)
 		return -EINVAL;
+	if (load_relaxed(&sqe->personality))
+		return -EPERM; /* descriptors are made with the task's own credentials */
 	*request_data(req, u32) = flags;
 	return 0;
 }
@@ -73,20 +75,20 @@ static int pipe_install(struct request *req, const int fds[2])
 	s32 indices[2];
 	int err;
 
-	indices[0] = resource_install_file(req->ring, fds[0], slots[0]);
-	if (indices[0] < 0) {
+	err = resource_install_file(req->ring, fds[0], slots[0]);
+	if (err < 0) {
 		host_call(SYS_close, fds[1]);
-		return indices[0];
+		return err;
 	}
-	if (is_allocated)
-		slots[0] = (u32)indices[0] + 1;
-	indices[1] = resource_install_file(req->ring, fds[1], slots[1]);
-	if (indices[1] < 0) {
+	indices[0] = is_allocated ? err : (s32)(slots[0] - 1);
+	slots[0] = (u32)indices[0] + 1;
+	err = resource_install_file(req->ring, fds[1], slots[1]);
+	if (err < 0) {
 		resource_remove_file(req->ring, slots[0]);
-		return indices[1];
+		return err;
 	}
-	if (is_allocated)
-		slots[1] = (u32)indices[1] + 1;
+	indices[1] = is_allocated ? err : (s32)(slots[1] - 1);
+	slots[1] = (u32)indices[1] + 1;
 	err = copy_to_user((void *)pipe->user_fds, indices, sizeof(indices));
 	if (err) {
 		resource_remove_file(req->ring, slots[0]);

@@ -55,6 +55,15 @@ OP_ISSUE(waitid);
 OP_BLOCK(waitid);
 OP_CLEANUP(waitid);
 
+/* futex.c */
+OP_PREP(futex_wait);
+OP_ISSUE(futex_wait);
+OP_PREP(futex_wake);
+OP_ISSUE(futex_wake);
+OP_PREP(futex_waitv);
+OP_ISSUE(futex_waitv);
+OP_CLEANUP(futex_waitv);
+
 /* msg_ring.c */
 OP_PREP(msg_ring);
 OP_ISSUE(msg_ring);

@@ -14,12 +14,14 @@
 
 #include <errno.h>
 
+#include "request/futex.h"
 #include "request/pending.h"
 #include "request/poll.h"
 #include "request/ring.h"
 #include "request/timer.h"
 
-int request_cancel(struct request *req)
+/* 0: it completes with -ECANCELED, now or very soon. */
+static int cancel_one(struct request *req)
 {
 	switch (load_relaxed(&req->state)) {
 	case REQUEST_WAIT_POLL:
@@ -37,12 +39,22 @@ int request_cancel(struct request *req)
 			return 0;
 		}
 		punt_interrupt(&req->punt);
-		return -EALREADY;
+		return req->op->is_counted_if_cancelled ? 0 : -EALREADY;
+	case REQUEST_WAIT_FUTEX:
+		return futex_wait_cancel(req);
 	case REQUEST_QUEUED:
 		return -EALREADY;
 	default:
 		return -ENOENT;
 	}
+}
+
+int request_cancel(struct request *req)
+{
+	bool is_counted = req->op->is_counted_if_cancelled;
+	int err = cancel_one(req);
+
+	return err == 0 && is_counted ? 1 : err;
 }
 
 /* The number by which the program knows the request's file; -1: none. */
@@ -95,9 +107,9 @@ static bool cancel_visit(struct request *req, void *arg)
 	err = request_cancel(req);
 	if (err == -ENOENT)
 		return true;
-	if (err == 0)
+	if (err >= 0)
 		walk->count++;
-	if (walk->result == -ENOENT || err == 0)
+	if (walk->result == -ENOENT || err >= 0)
 		walk->result = err;
 	return walk->is_all;
 }

@@ -15,11 +15,12 @@ struct cancel_match {
 	const struct request *self; /* is not matched */
 };
 
-/* 0: it will complete with -ECANCELED. -EALREADY: it is being executed (and interrupted, if it
- * can be) or about to complete. -ENOENT: it cannot be stopped and will complete normally. */
+/* 0, or 1 if its operation is counted: it will complete with -ECANCELED. -EALREADY: it is being
+ * executed (and interrupted, if it can be) or about to complete. -ENOENT: it cannot be stopped and
+ * will complete normally. */
 int request_cancel(struct request *req);
 
-/* Cancels the first that matches: 0, -ENOENT, -EALREADY. With ALL or ANY, all: how many. */
+/* Cancels the first that matches: 0 or 1, -ENOENT, -EALREADY. With ALL or ANY, all: how many. */
 int cancel_matching(struct ring *ring, const struct cancel_match *match);
 
 /* Cancels everything that can be; for a ring that ends. Call again until nothing is pending. */

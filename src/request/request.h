@@ -6,6 +6,7 @@
  *    |  |  |        |-> WAIT_DEVICE  owner: the device queue (device/aio.c)
  *    |  |  |        |-> WAIT_POLL    owner: the poll table (poll.c)
  *    |  |  |        |-> WAIT_TIMER   owner: the timer heap (timer.c)
+ *    |  |  |        |-> WAIT_FUTEX   owner: a thread that sleeps for it (futex.c)
  *    |  |  |        '-> PUNTED       owner: the punt pool (punt.c)
  *    |  |  |                 |
  *    |  v  |                 v
@@ -55,6 +56,7 @@ enum request_state {
 	REQUEST_WAIT_DEVICE, /* op/rw.c -> QUEUED */
 	REQUEST_WAIT_POLL,   /* poll_arm() -> QUEUED */
 	REQUEST_WAIT_TIMER,  /* timer_arm() -> QUEUED */
+	REQUEST_WAIT_FUTEX,  /* futex_wait_arm() -> QUEUED */
 	REQUEST_PUNTED,      /* request_punt() -> QUEUED */
 	REQUEST_COMPLETE,    /* request_complete() -> freed */
 };
@@ -117,6 +119,8 @@ struct op_def {
 	bool allows_buffer_select;
 	bool is_unbounded; /* block() may block for ever: the pool's unbounded side */
 	bool is_wide;      /* its SQE has 128 bytes */
+	/* Whoever cancels one is told 1, a count, where others say 0; as in the kernel. */
+	bool is_counted_if_cancelled;
 };
 
 extern const struct op_def op_table[IORING_OP_LAST];

@@ -32,6 +32,7 @@
 #include "base/log.h"
 #include "file/pagein.h"
 #include "host/kernel.h"
+#include "request/futex.h"
 #include "request/hooks.h"
 #include "request/poll.h"
 #include "request/reactor.h"
@@ -435,6 +436,7 @@ void descriptor_fork_child(void)
 	file_fork_child();
 	pagein_fork_child();
 	punt_fork_child();
+	futex_fork_child();
 	reactor_fork_child();
 	fd_fork_child();
 	stats_after_fork();

@@ -38,7 +38,7 @@ bool page_lock_try(u64 *word)
 
 	do {
 		page_check(old);
-		if (old == 0 || old & (PAGE_LOCKED | PAGE_UPTODATE))
+		if (old == 0 || old & (PAGE_LOCKED | PAGE_UPTODATE | PAGE_PIN_MASK))
 			return false;
 	} while (!compare_exchange(word, &old, old | PAGE_LOCKED));
 	return true;

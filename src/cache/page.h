@@ -20,7 +20,7 @@
  *
  *    move               from                             to                    by
  *    page_install()     0                                frame, L              a miss, cache lock
- *    page_lock_try()    frame, not L, not U              + L                   a miss (case L)
+ *    page_lock_try()    frame, not L, not U, no pin      + L                   a miss (case L)
  *    page_pin()         U                                pins + 1, ref + 1     a reader
  *    page_unpin()       pins > 0                         pins - 1              that reader
  *    page_lock_async()  L                                + W                   a waiter, queue lock
@@ -36,8 +36,8 @@
  *
  * Invariants (page_check() asserts them of every word that a move reads or writes):
  *    P1 a word without a frame is 0
- *    P2 UPTODATE and ERROR exclude each other
- *    P3 a page has pins only if its frame may not go: page_evict() and page_remove() want none
+ *    P2 UPTODATE excludes ERROR and LOCKED
+ *    P3 LOCKED excludes pins: nobody copies from a frame that is filled or taken away
  *    P4 LOCKED has one owner: the one whose compare-and-exchange set it, or to whom it was handed
  *    P5 an entry is enqueued under a word only while the word has WAITERS
  *    P6 DIRTY and WRITEBACK are not set, and bits 24 to 31 are zero
@@ -83,19 +83,20 @@ static inline u32 page_refs(u64 word)
 	return (u32)((word & PAGE_REF_MASK) / PAGE_REF_ONE);
 }
 
-/* P1, P2, P6. Frame numbers begin at 1. */
+/* P1, P2, P3, P6. Frame numbers begin at 1. */
 static inline void page_check(u64 word)
 {
 	rs_assert(page_frame(word) != 0 || word == 0);
-	rs_assert((word & (PAGE_UPTODATE | PAGE_ERROR)) != (PAGE_UPTODATE | PAGE_ERROR));
+	rs_assert(!(word & PAGE_UPTODATE) || !(word & (PAGE_ERROR | PAGE_LOCKED)));
+	rs_assert(!(word & PAGE_LOCKED) || !(word & PAGE_PIN_MASK));
 	rs_assert((word & (PAGE_DIRTY | PAGE_WRITEBACK | PAGE_ZERO_MASK)) == 0);
 }
 
 /* Absent -> locked by the caller, not up to date. The cache lock is held. */
 void page_install(u64 *word, u32 frame);
 
-/* Case L: true if the page is present, not up to date, was locked by nobody, and is now locked by
- * the caller. Any thread. */
+/* Case L: true if the page is present, not up to date, was locked and pinned by nobody, and is now
+ * locked by the caller. Any thread. */
 bool page_lock_try(u64 *word);
 
 /*

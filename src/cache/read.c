@@ -245,6 +245,7 @@ enum catch_outcome {
 	CATCH_UPTODATE, /* somebody was faster */
 	CATCH_FAILED,   /* the fill failed, not for the first time */
 	CATCH_LOST,     /* the file is not held any more */
+	CATCH_COPIED,   /* a write went past it, and somebody still copies what it was before */
 };
 
 /* Sees to it that the page is being filled: the two cases. Cache lock. */
@@ -263,6 +264,8 @@ static enum catch_outcome catch_page(struct cache_read *read, struct cache_waite
 	/* Case L. */
 	if (old == 0)
 		return start_fill(read, file, page) ? CATCH_LOCKED : CATCH_NO_FRAME;
+	if (page_pins(old) > 0)
+		return CATCH_COPIED;
 	if (old & PAGE_ERROR && waiter->errors++ > 0)
 		return CATCH_FAILED;
 	if (!page_lock_try(word))
@@ -317,6 +320,7 @@ enum cache_verdict cache_read_wait(struct cache_read *read, struct cache_waiter 
 
 	switch (outcome) {
 	case CATCH_LOST:
+	case CATCH_COPIED:
 		return CACHE_REFUSED;
 	case CATCH_FAILED:
 		return CACHE_FAILED;

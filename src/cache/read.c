@@ -185,6 +185,29 @@ enum cache_verdict cache_read_try(struct cache_read *read)
 	}
 }
 
+s32 cache_read_hit(cache_binding binding, const struct readahead *readahead, u64 offset, void *user,
+		   u32 count)
+{
+	u64 page = offset >> PAGE_SHIFT;
+	u32 in_page = (u32)(offset & (PAGE_BYTES - 1)), frame;
+	struct file_view view;
+	s32 result;
+
+	if (count > PAGE_BYTES - in_page || !file_view(binding, &view) || offset >= view.size ||
+	    page >= view.capacity || readahead_is_due(readahead, page))
+		return -EAGAIN;
+	frame = page_pin(&view.words[page], is_touch(readahead, page, in_page));
+	if (frame == 0)
+		return -EAGAIN;
+	result = (s32)min_of((u64)count, view.size - offset);
+	if (unlikely(!file_view_is_current(&view) ||
+		     copy_to_user(user, frame_address(frame) + in_page, (u32)result)))
+		result = -EAGAIN;
+	page_unpin(&view.words[page]);
+	frames_wake();
+	return result;
+}
+
 void cache_read_prefetch(cache_binding binding, u64 offset)
 {
 	struct file_view view;
@@ -310,6 +333,8 @@ enum cache_verdict cache_read_wait(struct cache_read *read, struct cache_waiter 
 	enum catch_outcome outcome;
 	u64 *word;
 
+	if (read->copied > 0)
+		waiter->wakes = waiter->errors = 0;
 	if (cache_is_interrupted() || ++waiter->wakes > WAKES_MAX ||
 	    load_relaxed(&waiters_waiting) >= waiters_max)
 		return CACHE_REFUSED;

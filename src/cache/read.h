@@ -17,7 +17,7 @@ struct cache_read {
 	struct iovec *iov;           /* what is left; advanced as bytes are copied */
 	u32 iov_count;
 	u64 offset; /* where `iov` begins in the file; advanced */
-	u64 copied; /* bytes; the caller sets it to 0 */
+	u64 copied; /* bytes, of this try; the caller sets it to 0 */
 };
 
 /* What a read needs that was caught; from its first wait to its end. */
@@ -27,7 +27,7 @@ struct cache_waiter {
 	 * wait, any thread, the wait queue's lock held: takes no lock, hands the request on. */
 	void (*retry)(struct cache_waiter *waiter);
 	u32 wakes;  /* (o) since a byte was copied last */
-	u32 errors; /* (o) failed fills that it saw */
+	u32 errors; /* (o) failed fills that it saw since then */
 };
 
 enum cache_verdict {
@@ -43,6 +43,12 @@ enum cache_verdict {
 /* Copies what is there. Never waits. DONE, CAUGHT, FAULT or REFUSED. A ring's driver, or any
  * thread. */
 enum cache_verdict cache_read_try(struct cache_read *read);
+
+/* A read of at most one page, all of which is there: the bytes copied, fewer than `count` at the
+ * end of the file. Else -EAGAIN: the program's memory may have been written, for cache_read_try()
+ * to find out. Any thread. */
+s32 cache_read_hit(cache_binding binding, const struct readahead *readahead, u64 offset, void *user,
+		   u32 count);
 
 /* After CAUGHT: makes sure that the page is being filled, and enqueues. WAITING, RETRY, FAILED or
  * REFUSED. `waiter` is zeroed but for `retry` before the first wait. cache_submit() follows, at

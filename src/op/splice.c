@@ -143,6 +143,8 @@ static enum issue_verdict wait_for_pipe(struct request *req, int in)
 {
 	int err = hold_input(req, in, false);
 
+	if (err == 0)
+		err = request_hold_file(req); /* the side that is ready must not go away either */
 	if (err == 0 && poll_now(in, EPOLLIN) == 0)
 		err = poll_arm_file(req, request_data(req, struct splice)->in, EPOLLIN);
 	else if (err == 0)

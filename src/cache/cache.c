@@ -30,6 +30,11 @@ bool cache_is_on(void)
 	return load_acquire(&is_on);
 }
 
+bool cache_is_entered(void)
+{
+	return cache_is_interrupted();
+}
+
 void cache_destroy(void)
 {
 	fill_destroy();

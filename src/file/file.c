@@ -10,12 +10,14 @@
 #include "base/lock.h"
 #include "base/pages.h"
 #include "base/slab.h"
+#include "file/own.h"
 #include "host/kernel.h"
 
 /* More held files than numbers cannot exist, plus the detached ones. */
 #define FILES_LIMIT (4 * FD_SLOTS)
 
 struct fd_slot fd_slots[FD_SLOTS];
+int file_kinds_end;
 
 static struct lock file_lock;
 static bool locked_for_fork;  /* (q: file_lock) by file_fork_prepare() */
@@ -38,27 +40,53 @@ static enum file_kind kind_of(const struct stat *status, int flags)
 	}
 }
 
-static long file_status(int fd, struct stat *status)
+static void kinds_end_raise(int end)
 {
-#ifdef SYS_newfstatat
-	return host_call(SYS_newfstatat, fd, "", status, AT_EMPTY_PATH);
-#else
-	return host_call(SYS_fstat, fd, status);
-#endif
+	int before = load_relaxed(&file_kinds_end);
+
+	while (before < end && !compare_exchange(&file_kinds_end, &before, end))
+		;
+}
+
+/* A number that was being closed while the kernel was asked may be another file's by now. */
+static void kind_remember(int fd, struct fd_slot *slot, enum file_kind kind, u32 closes)
+{
+	if (unlikely(load_relaxed(&slot->owned) != 0))
+		own_detach(fd);
+	store_relaxed(&slot->kind, kind);
+	if (own_is_stale(fd, closes))
+		store_relaxed(&slot->kind, FILE_UNKNOWN);
+}
+
+static enum file_kind classify(int fd, bool may_take)
+{
+	struct fd_slot *slot = fd_slot(fd);
+	enum file_kind kind = FILE_UNKNOWN;
+	u32 closes = own_closes(fd);
+	long flags = host_call(SYS_fcntl, fd, F_GETFL);
+	struct stat status;
+
+	if (flags >= 0 && own_status(fd, &status) == 0)
+		kind = kind_of(&status, (int)flags);
+	if (slot == NULL)
+		return kind;
+	if (kind != FILE_UNKNOWN && fd >= load_relaxed(&file_kinds_end))
+		kinds_end_raise(fd + 1);
+	if (load_relaxed(&own_is_on) && (kind == FILE_REGULAR || kind == FILE_DIRECT) &&
+	    S_ISREG(status.st_mode))
+		return own_classify(fd, closes, &status, (int)flags, may_take);
+	kind_remember(fd, slot, kind, closes);
+	return kind;
 }
 
 enum file_kind file_classify(int fd)
 {
-	struct fd_slot *slot = fd_slot(fd);
-	enum file_kind kind = FILE_UNKNOWN;
-	long flags = host_call(SYS_fcntl, fd, F_GETFL);
-	struct stat status;
+	return classify(fd, true);
+}
 
-	if (flags >= 0 && file_status(fd, &status) == 0)
-		kind = kind_of(&status, (int)flags);
-	if (slot != NULL)
-		store_relaxed(&slot->kind, kind);
-	return kind;
+enum file_kind file_look(int fd)
+{
+	return classify(fd, false);
 }
 
 bool file_is_nonblocking(int fd)
@@ -110,6 +138,8 @@ static struct file *file_of_private(int copy, int *err)
 	if (copy < 0)
 		return NULL;
 	file_forget(copy); /* what had this private number before may have been of another kind */
+	if (load_relaxed(&own_is_on))
+		own_join(copy); /* a worker may write to it when the program's number is closed */
 	lock_acquire(&file_lock);
 	file = file_create(copy);
 	if (file != NULL)
@@ -156,6 +186,8 @@ void file_put(struct file *file)
 		slab_free(&file_slab, file);
 	}
 	lock_release(&file_lock);
+	if (private_fd >= 0)
+		file_forget(private_fd);
 	fd_close_private(private_fd);
 }
 
@@ -164,24 +196,27 @@ struct file *file_detach(int fd)
 	struct fd_slot *slot = fd_slot(fd);
 	struct file *file;
 
-	file_forget(fd);
-	if (slot == NULL || load_relaxed(&slot->file) == NULL)
-		return NULL;
 	/* A signal handler came between in the midst of the few instructions that hold the lock. */
-	if (unlikely(lock_is_mine(&file_lock)))
+	if (slot == NULL || load_relaxed(&slot->file) == NULL ||
+	    unlikely(lock_is_mine(&file_lock))) {
+		file_forget(fd);
 		return NULL;
+	}
 	lock_acquire(&file_lock);
 	file = slot->file;
 	if (file != NULL) {
 		int copy = fd_duplicate_private(fd);
 
 		file_forget(copy);
+		if (copy >= 0 && load_relaxed(&slot->owned) != 0)
+			own_join(copy); /* before the last of the program's is gone */
 		rs_assert(file->fd == fd);
 		store_relaxed(&slot->file, NULL);
 		file->refs++;
 		store_release(&file->fd, copy < 0 ? -1 : copy); /* pairs with file_fd() */
 	}
 	lock_release(&file_lock);
+	file_forget(fd);
 	return file;
 }
 

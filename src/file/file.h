@@ -32,6 +32,7 @@
 enum file_kind {
 	FILE_UNKNOWN, /* not asked yet, or forgotten */
 	FILE_REGULAR, /* regular file or block device, through the kernel's cache */
+	FILE_OWNED,   /* the same, and our own page cache may hold it (own.h) */
 	FILE_DIRECT,  /* the same, opened O_DIRECT */
 	/* can be waited for: pipe, socket, tty, eventfd, ... and other character devices */
 	FILE_STREAM,
@@ -48,8 +49,11 @@ struct file {
 struct fd_slot {
 	/* (q: file_lock) the held file of this number; looked at without, as a hint */
 	struct file *file;
-	void *ring; /* (a) the ring whose descriptor this is; set by syscall/ */
-	u8 kind;    /* (a) enum file_kind, a hint */
+	void *ring;  /* (a) the ring whose descriptor this is; set by syscall/ */
+	u64 binding; /* (a) what our cache knows it by, or 0 (own.h) */
+	u32 owned;   /* (a) the file that it is attached to, or 0 (own.h) */
+	u32 closes;  /* (a) closes under way, and how many there were (own.h) */
+	u8 kind;     /* (a) enum file_kind, a hint */
 };
 
 extern struct fd_slot fd_slots[FD_SLOTS];
@@ -59,8 +63,14 @@ static inline struct fd_slot *fd_slot(int fd)
 	return fd >= 0 && fd < FD_SLOTS ? &fd_slots[fd] : NULL;
 }
 
+/* (a) Numbers from here on have no kind. */
+extern int file_kinds_end;
+
 /* Asks the kernel, and remembers. FILE_UNKNOWN if fd is not open. */
 enum file_kind file_classify(int fd);
+
+/* The same for what is no request: a file that our cache may hold is not taken for it. */
+enum file_kind file_look(int fd);
 
 static inline enum file_kind file_kind_hint(int fd)
 {
@@ -70,13 +80,19 @@ static inline enum file_kind file_kind_hint(int fd)
 	return likely(kind != FILE_UNKNOWN) ? (enum file_kind)kind : file_classify(fd);
 }
 
+/* own.h: takes fd off the file that it is attached to. */
+void own_detach(int fd);
+
 /* What is remembered of fd is forgotten. */
 static inline void file_forget(int fd)
 {
 	struct fd_slot *slot = fd_slot(fd);
 
-	if (slot != NULL)
-		store_relaxed(&slot->kind, FILE_UNKNOWN);
+	if (slot == NULL)
+		return;
+	store_relaxed(&slot->kind, FILE_UNKNOWN);
+	if (unlikely(load_relaxed(&slot->owned) != 0))
+		own_detach(fd);
 }
 
 /* Whether the open file of fd is O_NONBLOCK. Asks the kernel each time. */

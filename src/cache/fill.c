@@ -202,6 +202,17 @@ static struct fill *fill_stage(struct cached_file *file, u64 page, u64 count)
 	return fill;
 }
 
+/* It has got no page. Nobody is told that a fill can be had: it was not missed since it was taken,
+ * for the cache lock was held, and who waits for a frame would ask in vain, again and again. */
+static void fill_unstage(struct fill *fill)
+{
+	rs_assert(fill->count == 0);
+	list_del(&fill->node);
+	store_relaxed(&fills.staged_count, fills.staged_count - 1);
+	slab_free(fill->room == FEW_PAGES ? &fills.few : &fills.many, fill);
+	sub_full(&fills.busy, 1);
+}
+
 bool fill_add(struct cached_file *file, u64 page, u32 frame)
 {
 	struct fill *fill = fill_to_continue(file, page);
@@ -246,8 +257,11 @@ u32 fill_absent(struct cached_file *file, u64 page, u64 count)
 		if (fill == NULL)
 			break;
 		frame = page_make(file, page);
-		if (frame == 0)
-			break; /* a fill without pages is one that begin() ends at once */
+		if (frame == 0) {
+			if (fill->count == 0)
+				fill_unstage(fill);
+			break;
+		}
 		fill_append(fill, frame);
 		made++;
 	}
@@ -403,7 +417,7 @@ static void fill_begin(struct fill *fill)
 {
 	u64 bytes;
 
-	if (fill->count == 0 || load_full(&fill->file->serial) != fill->serial) {
+	if (load_full(&fill->file->serial) != fill->serial) {
 		fill_finish(fill, PAGE_DROPPED);
 		return;
 	}

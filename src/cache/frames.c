@@ -280,22 +280,30 @@ static void use_more(u64 bytes)
 	stats_peak_process(COUNTER_CACHE_BYTES, frames.used);
 }
 
-/* The arena is touched in whole huge pages; 0 if that would exceed the limit. */
+/* The arena is touched in whole huge pages; where the limit, or the arena, has no room for one, in
+ * small pages. */
+static bool touch_more(void)
+{
+	u64 whole = CHUNK - frames.touched % CHUNK;
+	u64 rest = (frames.total + 1ull) * PAGE_BYTES - frames.touched;
+	u64 room = (frames.limit - frames.used) & ~((u64)PAGE_BYTES - 1);
+	u64 most = min_of(whole, rest), step = min_of(most, room);
+
+	if (step == 0)
+		return false;
+	if (step < CHUNK)
+		host_call(SYS_madvise, frames_arena + frames.touched, most, MADV_NOHUGEPAGE);
+	use_more(step);
+	frames.touched += step;
+	return true;
+}
+
 static u32 take_fresh(void)
 {
-	u64 end = (frames.fresh + 1ull) * PAGE_BYTES;
-
 	if (frames.fresh > frames.total)
 		return 0;
-	if (end > frames.touched) {
-		u64 rest = (frames.total + 1ull) * PAGE_BYTES - frames.touched;
-		u64 step = min_of(CHUNK, rest);
-
-		if (frames.used + step > frames.limit)
-			return 0;
-		use_more(step);
-		frames.touched += step;
-	}
+	if ((frames.fresh + 1ull) * PAGE_BYTES > frames.touched && !touch_more())
+		return 0;
 	return frames.fresh++;
 }
 

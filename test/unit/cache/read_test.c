@@ -400,18 +400,6 @@ static void bad_memory_of_the_program_ends_the_read_with_what_fitted(void **stat
 	munmap(memory, UNIT_PAGE);
 }
 
-static void a_prefetch_changes_nothing(void **state)
-{
-	(void)state;
-	cache_read_prefetch(binding, 0);
-	unit_read(&readers[0], binding, 0, 100);
-	cache_read_prefetch(binding, 50);
-	cache_read_prefetch(binding, UINT64_MAX);
-	cache_read_prefetch(binding + CACHE_FILES, 0);
-	assert_int_equal(unit_sim.sent, 1);
-	assert_int_equal(unit_usage().pages, 1);
-}
-
 #define read_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -437,7 +425,6 @@ static const struct CMUnitTest tests[] = {
 	read_test(a_cancelled_read_is_not_woken_and_its_page_is_filled_nevertheless),
 	read_test(of_a_wake_up_and_a_cancel_exactly_one_gets_the_read),
 	read_test(bad_memory_of_the_program_ends_the_read_with_what_fitted),
-	read_test(a_prefetch_changes_nothing),
 };
 
 unit_main(tests)

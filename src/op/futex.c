@@ -126,15 +126,23 @@ OP_PREP(futex_waitv)
 	return 0;
 }
 
-/* Whether a word has another value already: what would wait is not begun. */
+/* As the kernel: each word is found first, which touches those that may be shared; then each is
+ * compared. 0, -EINVAL, -EFAULT or -EAGAIN. */
 static int compare_words(const struct futex_wait *wait)
 {
-	for (u32 i = 0; i < wait->count; i++) {
-		const struct futex_word *word = &wait->words[i];
-		u32 value;
+	const struct futex_word *end = wait->words + wait->count;
+	u32 value;
 
+	for (const struct futex_word *word = wait->words; word < end; word++) {
 		if (word->addr % sizeof(value))
 			return -EINVAL;
+		if (word->addr >= USER_ADDRESS_END)
+			return -EFAULT;
+		if (!(word->flags & FUTEX2_PRIVATE) &&
+		    copy_from_user(&value, (const void *)word->addr, sizeof(value)))
+			return -EFAULT;
+	}
+	for (const struct futex_word *word = wait->words; word < end; word++) {
 		if (copy_from_user(&value, (const void *)word->addr, sizeof(value)))
 			return -EFAULT;
 		if (value != word->value)

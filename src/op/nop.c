@@ -37,7 +37,6 @@ OP_PREP(nop)
 		return -EINVAL;
 	nop->extra[0] = load_relaxed(&sqe->off);
 	nop->extra[1] = load_relaxed(&sqe->addr);
-	req->flags |= REQ_WIDE_CQE;
 	return 0;
 }
 
@@ -57,6 +56,8 @@ OP_ISSUE(nop)
 	struct nop *nop = request_data(req, struct nop);
 	s32 result = nop->result;
 
+	if (nop->flags & IORING_NOP_CQE32)
+		req->flags |= REQ_WIDE_CQE; /* one that is cancelled has the usual size */
 	if (nop->flags & IORING_NOP_FILE && !has_file(req, nop->flags & IORING_NOP_FIXED_FILE))
 		result = -EBADF;
 	else if (nop->flags & IORING_NOP_FIXED_BUFFER &&

@@ -40,7 +40,20 @@
 #define IORING_NOP_INJECT_RESULT (1U << 0)
 #endif
 
-#define ORACLE_OP_FTRUNCATE 55
+#define ORACLE_SETUP_CQE_MIXED (1U << 18)
+#define ORACLE_CQE_F_SKIP      (1U << 5)
+#define ORACLE_CQE_F_32        (1U << 15)
+#define ORACLE_NOP_FIXED_FILE  (1U << 2)
+#define ORACLE_NOP_CQE32       (1U << 5)
+
+#define ORACLE_OP_WAITID           50
+#define ORACLE_OP_FUTEX_WAIT       51
+#define ORACLE_OP_FUTEX_WAKE       52
+#define ORACLE_OP_FUTEX_WAITV      53
+#define ORACLE_OP_FIXED_FD_INSTALL 54
+#define ORACLE_OP_FTRUNCATE        55
+#define ORACLE_OP_EPOLL_WAIT       59
+#define ORACLE_OP_PIPE             62
 #define ORACLE_OP_COUNT     65 /* the first opcode that no kernel of today knows */
 
 _Static_assert(sizeof(struct io_uring_sqe) == 64, "an SQE is 64 bytes");

@@ -76,6 +76,18 @@ static struct arena_side *side_of(const struct run *run, int index)
 	return &run->execution->memory->sides[index];
 }
 
+static uint64_t resolve_name(struct arena_side *side, unsigned int name)
+{
+	static const char *const names[NAMES - 1] = {"user.one", "user.two", "no_prefix", "user.",
+						     ""};
+
+	if (name == NAMES - 1)
+		memset(side->name, 'x', 300);
+	else
+		strcpy(side->name, names[name]);
+	return (uintptr_t)side->name;
+}
+
 /* What a reference stands for in this world. */
 static uint64_t resolve(const struct run *run, int index, const struct ref *ref)
 {
@@ -140,6 +152,17 @@ static uint64_t resolve(const struct run *run, int index, const struct ref *ref)
 	}
 	case REF_STATX:
 		return (uintptr_t)&side->statx;
+	case REF_NAME:
+		return resolve_name(side, ref->a);
+	case REF_WAITV:
+		for (int i = 0; i < op->niov && i < OP_IOVECS; i++) {
+			side->waitv[i].addr = (uintptr_t)side->iov[i].base;
+			side->waitv[i].value = side->iov[i].len;
+			side->waitv[i].flags = 2; /* FUTEX2_SIZE_U32 */
+		}
+		return (uintptr_t)side->waitv;
+	case REF_USER_DATA:
+		return op_user_data(index);
 	default:
 		abort();
 	}
@@ -202,6 +225,10 @@ static void fill_sqe(struct run *run, int index)
 					      : resolve(run, index, &op->addr);
 	sqe->off = op->off.kind == REF_PATH ? resolve_path(run, index, op->off.a, true)
 					    : resolve(run, index, &op->off);
+	if (op->third.kind == REF_PATH)
+		sqe->addr3 = resolve_path(run, index, op->third.a, false);
+	if (op->second_fd.kind != REF_RAW)
+		sqe->splice_fd_in = (int32_t)resolve(run, index, &op->second_fd);
 }
 
 static void take_all(struct run *run)
@@ -586,12 +613,27 @@ static void run_batch(struct run *run, int batch)
 }
 
 /* Descriptors that OPENAT and ACCEPT gave us. */
+static void close_pipe(const struct run *run, const struct seen *seen)
+{
+	const struct op *op = &run->program->ops[seen->op];
+	int fds[2];
+
+	if (!op->makes_pipe || op->sqe.file_index || seen->res)
+		return;
+	memcpy(fds, memory_data(run->execution->memory, seen->op), sizeof(fds));
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void close_results(struct run *run)
 {
 	for (int i = 0; i < run->nseen; i++)
 		if (run->seen[i].op >= 0 && run->program->ops[run->seen[i].op].result_is_fd &&
 		    run->seen[i].res >= 0)
 			close(run->seen[i].res);
+	for (int i = 0; i < run->nseen; i++)
+		if (run->seen[i].op >= 0)
+			close_pipe(run, &run->seen[i]);
 }
 
 void execute_program(const struct execution *execution, const struct program *program)

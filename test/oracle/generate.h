@@ -12,7 +12,8 @@
  *
  * Entry:       generate_program()
  * Files:       generate.c draws rings, batches and chains; generate_file.c and generate_net.c draw
- *              what completes by itself; generate_wait.c what may wait, and the model;
+ *              what completes by itself; generate_other.c the same for operations of no
+ *              family; generate_wait.c what may wait, and the model;
  *              generate_probe.c arguments of the three calls
  * Invariants:  G1 a chain that changes the model has only requests whose success is known
  *              G2 requests that may fail stand in chains that change nothing the
@@ -33,6 +34,8 @@
 #define CLAIM_MAP         36
 #define CLAIM_UNCONNECTED 37
 #define CLAIM_SLOT        40 /* and the next eleven: fixed file slots */
+#define CLAIM_SPLICE      52 /* the pipes of splices */
+#define CLAIM_OTHER       53
 
 enum channel_kind {
 	CHANNEL_PIPE,
@@ -122,6 +125,10 @@ void file_op_draw(struct generator *g);
 
 /* generate_net.c: one op that fails, or none if its chain may not have what it needs */
 void net_op_draw(struct generator *g);
+
+/* generate_other.c: one op that completes in its batch; a chain that does, or none */
+void other_op_draw(struct generator *g);
+bool other_chain_draw(struct generator *g);
 
 /* generate_wait.c */
 void model_init(struct generator *g);

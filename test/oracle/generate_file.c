@@ -512,6 +512,8 @@ void file_op_draw(struct generator *g)
 
 	if (draw_percent(g, 8))
 		net_op_draw(g);
+	else if (draw_percent(g, 15))
+		other_op_draw(g);
 	else
 		draws[draw_below(g, sizeof(draws) / sizeof(draws[0]))](g);
 	if (g->program->nops == before)

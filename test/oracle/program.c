@@ -65,6 +65,15 @@ static const char *const opcode_names[] = {
 	"FUTEX_WAITV",
 	"FIXED_FD_INSTALL",
 	"FTRUNCATE",
+	"BIND",
+	"LISTEN",
+	"RECV_ZC",
+	"EPOLL_WAIT",
+	"READV_FIXED",
+	"WRITEV_FIXED",
+	"PIPE",
+	"NOP128",
+	"URING_CMD128",
 };
 
 static const char *const object_names[OBJ_COUNT + 1] = {
@@ -74,7 +83,7 @@ static const char *const object_names[OBJ_COUNT + 1] = {
 	"dgram_b",      "tcp_a",        "tcp_b",       "eventfd",     "eventfd_sem",
 	"epoll",        "listen_tcp",   "listen_unix", "client_tcp0", "client_tcp1",
 	"client_unix0", "client_unix1", "unconnected", "ring",        "closed_number",
-	"sparse",
+	"splice_r",     "splice_w",     "other_r",     "other_w",     "sparse",
 };
 
 static const char *const path_names[PATH_COUNT] = {
@@ -112,6 +121,8 @@ static void print_ref(FILE *out, const char *field, const struct ref *ref)
 		[REF_ADDRLEN_OUT] = "&addrlen_out",
 		[REF_EVENT] = "&epoll_event",
 		[REF_STATX] = "&statx",
+		[REF_WAITV] = "waitv",
+		[REF_USER_DATA] = "user_data",
 	};
 
 	switch (ref->kind) {
@@ -133,6 +144,9 @@ static void print_ref(FILE *out, const char *field, const struct ref *ref)
 		break;
 	case REF_PATH:
 		fprintf(out, ", .%s = \"%s\"", field, path_names[ref->a]);
+		break;
+	case REF_NAME:
+		fprintf(out, ", .%s = attribute[%u]", field, ref->a);
 		break;
 	case REF_ADDR:
 		fprintf(out, ", .%s = &address_of(%s)", field, object_name(ref->a));
@@ -171,6 +185,8 @@ static void print_op(FILE *out, const struct program *program, int index)
 	print_ref(out, "fd", &op->fd);
 	print_ref(out, "addr", &op->addr);
 	print_ref(out, "off", &op->off);
+	print_ref(out, "addr3", &op->third);
+	print_ref(out, "splice_fd_in", &op->second_fd);
 	if (sqe->len)
 		fprintf(out, ", .len = %#x", sqe->len);
 	if (sqe->rw_flags)

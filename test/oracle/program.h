@@ -65,6 +65,11 @@ enum object {
 	OBJ_UNCONNECTED, /* a Unix socket that stays so */
 	OBJ_RING,
 	OBJ_CLOSED, /* a number that is not open */
+	/* two pipes that only splices know */
+	OBJ_SPLICE_R,
+	OBJ_SPLICE_W,
+	OBJ_OTHER_R,
+	OBJ_OTHER_W,
 	OBJ_COUNT,
 };
 
@@ -88,6 +93,8 @@ enum path {
 	PATH_COUNT,
 };
 
+#define NAMES 6 /* of extended attributes: two good ones first */
+
 enum ref_kind {
 	REF_RAW,         /* the value itself */
 	REF_OBJ,         /* the descriptor of object a */
@@ -107,6 +114,9 @@ enum ref_kind {
 	REF_EVENT,       /* this op's epoll_event */
 	REF_STATX,       /* room for a struct statx */
 	REF_MAP,         /* a private anonymous mapping for madvise, at v */
+	REF_NAME,        /* the name a of an extended attribute */
+	REF_WAITV,       /* this op's iovec array as futexes: where, and which value */
+	REF_USER_DATA,   /* this op's user_data, as a value */
 };
 
 enum capture {
@@ -129,11 +139,14 @@ struct op {
 	struct ref fd;
 	struct ref addr;
 	struct ref off;
+	struct ref third;     /* addr3, unless REF_RAW */
+	struct ref second_fd; /* splice_fd_in, unless REF_RAW */
 	uint8_t batch;
 	uint8_t chain;
 	uint8_t due[PROGRAM_BATCHES];
 	uint8_t capture;
 	bool result_is_fd;
+	bool makes_pipe; /* two descriptors at addr, if no fixed files */
 	bool fills;     /* the buffer is a source: give it a pattern */
 	uint64_t value; /* not 0: the first eight bytes of the buffer */
 	struct {

@@ -225,8 +225,11 @@ void ring_publish(struct ring *ring)
 bool ring_take_cqe(struct ring *ring, struct io_uring_cqe *cqe, uint64_t extra[2])
 {
 	uint32_t *head = cq_word(ring, ring->params.cq_off.head);
+	const bool is_mixed = ring->params.flags & ORACLE_SETUP_CQE_MIXED;
 	const uint8_t *entry;
+	bool is_wide;
 
+again:
 	if (!ring_cq_ready(ring))
 		return false;
 	entry = ring->cq_map + ring->params.cq_off.cqes +
@@ -234,9 +237,12 @@ bool ring_take_cqe(struct ring *ring, struct io_uring_cqe *cqe, uint64_t extra[2
 	memcpy(cqe, entry, 16);
 	extra[0] = 0;
 	extra[1] = 0;
-	if (ring->cqe_stride == 32)
+	is_wide = is_mixed && cqe->flags & ORACLE_CQE_F_32;
+	if (ring->cqe_stride == 32 || is_wide)
 		memcpy(extra, entry + 16, 16);
-	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(head, *head + 1 + is_wide, __ATOMIC_RELEASE);
+	if (is_mixed && cqe->flags & ORACLE_CQE_F_SKIP)
+		goto again;
 	return true;
 }
 

@@ -253,6 +253,14 @@ static int object_open(struct world *world, int object)
 		return pipe2(fds, O_CLOEXEC | O_NONBLOCK)
 			       ? -errno
 			       : pair_raise(world, OBJ_NBPIPE_R, OBJ_NBPIPE_W, fds);
+	case OBJ_SPLICE_R:
+	case OBJ_SPLICE_W:
+		return pipe2(fds, O_CLOEXEC) ? -errno
+					     : pair_raise(world, OBJ_SPLICE_R, OBJ_SPLICE_W, fds);
+	case OBJ_OTHER_R:
+	case OBJ_OTHER_W:
+		return pipe2(fds, O_CLOEXEC) ? -errno
+					     : pair_raise(world, OBJ_OTHER_R, OBJ_OTHER_W, fds);
 	case OBJ_UNIX_A:
 	case OBJ_UNIX_B:
 		return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)
@@ -300,6 +308,7 @@ static void mark_used(const struct program *program, bool used[256])
 		mark_ref(used, &program->ops[i].fd);
 		mark_ref(used, &program->ops[i].addr);
 		mark_ref(used, &program->ops[i].off);
+		mark_ref(used, &program->ops[i].second_fd);
 	}
 	for (int i = 0; program->files && i < PROGRAM_SLOTS; i++)
 		used[program->slots[i]] = true;
@@ -417,7 +426,7 @@ void world_print(struct world *world, FILE *out)
 {
 	static const uint8_t readable[] = {OBJ_PIPE_R,  OBJ_NBPIPE_R, OBJ_UNIX_A, OBJ_UNIX_B,
 					   OBJ_DGRAM_A, OBJ_DGRAM_B,  OBJ_TCP_A,  OBJ_TCP_B,
-					   OBJ_EVENT,   OBJ_EVENT_SEM};
+					   OBJ_EVENT,   OBJ_EVENT_SEM, OBJ_SPLICE_R, OBJ_OTHER_R};
 
 	for (size_t i = 0; i < sizeof(readable); i++)
 		stream_print(world, readable[i], out);

@@ -20,6 +20,11 @@
 /* The part of an op's memory that is not its data buffer. */
 struct arena_side {
 	char path[320];
+	char name[320]; /* of an attribute */
+	struct {
+		uint64_t value, addr;
+		uint32_t flags, reserved;
+	} waitv[OP_IOVECS];
 	struct __kernel_timespec ts;
 	struct {
 		uint64_t flags, mode, resolve;

@@ -81,6 +81,7 @@ OP_ISSUE(remove_buffers);
 OP_PREP(rw);
 OP_PREP(rw_vectored);
 OP_PREP(rw_fixed);
+OP_PREP(rw_vectored_fixed);
 OP_ISSUE(read);
 OP_ISSUE(write);
 OP_BLOCK(read);

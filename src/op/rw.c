@@ -145,16 +145,12 @@ OP_PREP(rw)
 	return req->flags & IOSQE_BUFFER_SELECT || is_user_range(&rw->one) ? 0 : -EFAULT;
 }
 
-OP_PREP(rw_vectored)
+/* The program's vector of `count` elements, checked as the kernel does when it copies one. */
+static int copy_vector(struct request *req, const struct io_uring_sqe *sqe, u32 count)
 {
 	struct rw *rw = request_data(req, struct rw);
-	u32 count = load_relaxed(&sqe->len);
-	int err = prep_common(req, sqe);
-	u64 total = 0;
 
-	if (err)
-		return err;
-	if (count > UIO_MAXIOV || (req->flags & IOSQE_BUFFER_SELECT && count != 1))
+	if (count > UIO_MAXIOV)
 		return -EINVAL;
 	rw->iov_count = rw->iov_total = count;
 	rw->wanted = 0;
@@ -168,9 +164,26 @@ OP_PREP(rw_vectored)
 	}
 	if (copy_from_user(rw->iov, (void *)load_relaxed(&sqe->addr), count * sizeof(struct iovec)))
 		return -EFAULT;
-	for (u32 i = 0; i < count; i++) {
+	for (u32 i = 0; i < count; i++)
 		if ((s64)rw->iov[i].iov_len < 0)
 			return -EINVAL;
+	return 0;
+}
+
+OP_PREP(rw_vectored)
+{
+	struct rw *rw = request_data(req, struct rw);
+	u32 count = load_relaxed(&sqe->len);
+	int err = prep_common(req, sqe);
+	u64 total = 0;
+
+	if (!err && req->flags & IOSQE_BUFFER_SELECT && count != 1)
+		err = -EINVAL;
+	if (!err)
+		err = copy_vector(req, sqe, count);
+	if (err)
+		return err;
+	for (u32 i = 0; i < count; i++) {
 		if (!is_user_range(&rw->iov[i]))
 			return -EFAULT;
 		rw->iov[i].iov_len = min_of(rw->iov[i].iov_len, (size_t)(RW_MAX - total));
@@ -185,6 +198,13 @@ OP_PREP(rw_fixed)
 	return prep_common(req, sqe);
 }
 
+OP_PREP(rw_vectored_fixed)
+{
+	int err = prep_common(req, sqe);
+
+	return err ? err : copy_vector(req, sqe, load_relaxed(&sqe->len));
+}
+
 OP_CLEANUP(rw)
 {
 	struct rw *rw = request_data(req, struct rw);
@@ -195,15 +215,49 @@ OP_CLEANUP(rw)
 	ring_free(req->ring, rw->device, sizeof(*rw->device));
 }
 
-/* Finds the fixed buffer and checks that the range lies in it. 0 or -EFAULT. */
-static int take_fixed_buffer(struct request *req, const struct rw *rw)
+static bool is_in_buffer(const struct iovec *iov, const struct resource *buffer)
+{
+	u64 start = (u64)iov->iov_base, end = start + iov->iov_len;
+
+	return end >= start && start >= buffer->addr && end <= buffer->addr + buffer->len;
+}
+
+/* A vector of which each element is to lie in the fixed buffer. 0 or -errno, the kernel's. */
+static int check_fixed_vector(struct rw *rw, const struct resource *buffer)
+{
+	u64 total = 0, pages = 0;
+
+	for (u32 i = 0; i < rw->iov_count; i++)
+		pages += rw->iov[i].iov_len / 4096 + 2;
+	if (pages > INT32_MAX)
+		return -EOVERFLOW;
+	for (u32 i = 0; i < rw->iov_count; i++) {
+		if (rw->iov[i].iov_len == 0 || !is_in_buffer(&rw->iov[i], buffer))
+			return -EFAULT;
+		total += rw->iov[i].iov_len;
+	}
+	if (total > RW_MAX)
+		return -EINVAL;
+	rw->wanted = (u32)total;
+	return 0;
+}
+
+/* Finds the fixed buffer and checks that what is transferred lies in it. 0 or -errno. */
+static int take_fixed_buffer(struct request *req, struct rw *rw)
 {
 	struct resource *buffer = resource_lookup(&req->ring->buffers, req->buf_index);
-	u64 start = (u64)rw->one.iov_base, end = start + rw->one.iov_len;
+	bool is_vectored =
+		req->opcode == IORING_OP_READV_FIXED || req->opcode == IORING_OP_WRITEV_FIXED;
+	int err;
 
-	if (buffer == NULL || end < start || start < buffer->addr ||
-	    end > buffer->addr + buffer->len)
+	if (buffer == NULL)
 		return -EFAULT;
+	if (is_vectored)
+		err = check_fixed_vector(rw, buffer);
+	else
+		err = is_in_buffer(&rw->one, buffer) ? 0 : -EFAULT;
+	if (err)
+		return err;
 	buffer->refs++;
 	req->buffer_resource = buffer;
 	return 0;
@@ -479,12 +533,17 @@ static bool is_ring(const struct request *req)
 	       hooks.is_ring(req->ring, request_fd(req));
 }
 
+static bool is_fixed(const struct request *req)
+{
+	return req->opcode == IORING_OP_READ_FIXED || req->opcode == IORING_OP_WRITE_FIXED ||
+	       req->opcode == IORING_OP_READV_FIXED || req->opcode == IORING_OP_WRITEV_FIXED;
+}
+
 static enum issue_verdict rw_issue(struct request *req, bool is_write)
 {
-	const struct rw *rw = request_data(req, struct rw);
-	bool is_fixed = req->opcode == IORING_OP_READ_FIXED || req->opcode == IORING_OP_WRITE_FIXED;
+	struct rw *rw = request_data(req, struct rw);
 
-	if (is_fixed && req->buffer_resource == NULL) {
+	if (is_fixed(req) && req->buffer_resource == NULL) {
 		int err = take_fixed_buffer(req, rw);
 
 		if (err) /* of two faults the file's is told */

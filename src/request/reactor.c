@@ -259,10 +259,16 @@ static void watched_event(struct ring *ring)
 	ring_unlock(ring);
 }
 
+/* Each ring's descriptor is looked at by a system call: once a second is enough. */
 static void sweep_all(void)
 {
+	static u64 next_sweep; /* (o) the reactor's */
+	u64 now = clock_ns(CLOCK_MONOTONIC);
 	struct ring *ring;
 
+	if (now < next_sweep)
+		return;
+	next_sweep = now + SWEEP_NS;
 	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++)
 		if (load_relaxed(&ring->life) == RING_ALIVE)
 			reactor.sweep(ring);

@@ -196,6 +196,7 @@
 #define IORING_RESTRICTION_SQE_FLAGS_REQUIRED 3U
 #define IORING_RESTRICTION_LAST               4U
 #define IORING_REG_WAIT_TS                    1U
+#define IO_URING_QUERY_OPCODES                0U
 #define IORING_RSRC_REGISTER_SPARSE           1U
 #define IORING_REGISTER_FILES_SKIP            (-2)
 
@@ -216,6 +217,7 @@
 #define IORING_OFF_PBUF_RING       0x80000000U
 #define IORING_OFF_PBUF_SHIFT      16U
 #define IORING_OFF_MMAP_MASK       0xf8000000U
+#define IORING_OFF_PARAM_REGION    0x20000000U /* where a memory region is mapped */
 #define IORING_SQ_NEED_WAKEUP      1U
 #define IORING_SQ_CQ_OVERFLOW      2U
 #define IORING_SQ_TASKRUN          4U
@@ -432,5 +434,78 @@ struct abi_timespec {
 	s64 tv_nsec;
 };
 _Static_assert(sizeof(struct abi_timespec) == 16, "timespec");
+
+struct io_uring_sync_cancel_reg {
+	u64 addr;
+	s32 fd;
+	u32 flags;
+	struct abi_timespec timeout;
+	u8 opcode;
+	u8 pad[7];
+	u64 pad2[3];
+};
+_Static_assert(sizeof(struct io_uring_sync_cancel_reg) == 64, "sync_cancel_reg");
+
+struct io_uring_restriction {
+	u16 opcode;
+	u8 value; /* register_op, sqe_op or sqe_flags, by opcode */
+	u8 resv;
+	u32 resv2[3];
+};
+_Static_assert(sizeof(struct io_uring_restriction) == 16, "restriction");
+
+struct io_uring_clock_register {
+	u32 clockid;
+	u32 resv[3];
+};
+_Static_assert(sizeof(struct io_uring_clock_register) == 16, "clock_register");
+
+struct io_uring_clone_buffers {
+	u32 src_fd, flags, src_off, dst_off, nr;
+	u32 pad[3];
+};
+_Static_assert(sizeof(struct io_uring_clone_buffers) == 32, "clone_buffers");
+
+struct io_uring_region_desc {
+	u64 user_addr, size;
+	u32 flags, id;
+	u64 mmap_offset;
+	u64 resv[4];
+};
+_Static_assert(sizeof(struct io_uring_region_desc) == 64, "region_desc");
+
+struct io_uring_mem_region_reg {
+	u64 region_uptr; /* struct io_uring_region_desc * */
+	u64 flags;
+	u64 resv[2];
+};
+_Static_assert(sizeof(struct io_uring_mem_region_reg) == 32, "mem_region_reg");
+
+/* What IORING_ENTER_EXT_ARG_REG finds in a region, at the offset that is the argument. */
+struct io_uring_reg_wait {
+	struct abi_timespec ts;
+	u32 min_wait_usec;
+	u32 flags;
+	u64 sigmask;
+	u32 sigmask_sz;
+	u32 pad[3];
+	u64 pad2[2];
+};
+_Static_assert(sizeof(struct io_uring_reg_wait) == 64, "reg_wait");
+
+struct io_uring_query_hdr {
+	u64 next_entry, query_data;
+	u32 query_op, size;
+	s32 result;
+	u32 resv[3];
+};
+_Static_assert(sizeof(struct io_uring_query_hdr) == 40, "query_hdr");
+
+struct io_uring_query_opcode {
+	u32 nr_request_opcodes, nr_register_opcodes;
+	u64 feature_flags, ring_setup_flags, enter_flags, sqe_flags;
+	u32 nr_query_opcodes, pad;
+};
+_Static_assert(sizeof(struct io_uring_query_opcode) == 48, "query_opcode");
 
 #endif

@@ -343,8 +343,8 @@ LIBURING(int, io_uring_submit_and_wait_reg, struct io_uring *ring, struct io_uri
 		.wait_nr = wait_nr,
 		.flags = IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG,
 		.has_timeout = true,
-		.arg = (void *)((size_t)index * RING_REG_WAIT_SIZE),
-		.arg_size = RING_REG_WAIT_SIZE,
+		.arg = (void *)((size_t)index * sizeof(struct io_uring_reg_wait)),
+		.arg_size = sizeof(struct io_uring_reg_wait),
 	};
 
 	if (!(ring->features & IORING_FEAT_EXT_ARG))

@@ -101,22 +101,10 @@ struct io_uring_buf_status {
 };
 _Static_assert(sizeof(struct io_uring_buf_status) == 40, "buf_status");
 
-struct io_uring_clone_buffers {
-	u32 src_fd, flags, src_off, dst_off, nr, pad[3];
-};
-_Static_assert(sizeof(struct io_uring_clone_buffers) == 32, "clone_buffers");
-
-#define RING_REG_WAIT_SIZE 64 /* sizeof(struct io_uring_reg_wait) */
-
 struct io_uring_buf_ring;
-struct io_uring_sync_cancel_reg;
-struct io_uring_restriction;
 struct io_uring_napi;
-struct io_uring_clock_register;
-struct io_uring_mem_region_reg;
 struct io_uring_zcrx_ifq_reg;
 struct io_uring_bpf;
-struct io_uring_query_hdr;
 struct zcrx_ctrl;
 
 /*

@@ -8,10 +8,6 @@
 #include "request/cancel.h"
 #include "request/ring.h"
 
-#define CANCEL_FLAGS                                                                               \
-	(IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY |              \
-	 IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_USERDATA | IORING_ASYNC_CANCEL_OP)
-
 OP_PREP(async_cancel)
 {
 	struct cancel_match *match = request_data(req, struct cancel_match);
@@ -44,17 +40,10 @@ OP_ISSUE(async_cancel)
 {
 	struct cancel_match *match = request_data(req, struct cancel_match);
 	struct ring *ring = req->ring;
+	bool is_fixed =
+		req->flags & IOSQE_FIXED_FILE || match->flags & IORING_ASYNC_CANCEL_FD_FIXED;
 
-	if (match->flags & IORING_ASYNC_CANCEL_FD) {
-		if (req->flags & IOSQE_FIXED_FILE || match->flags & IORING_ASYNC_CANCEL_FD_FIXED) {
-			const struct resource *slot = resource_lookup(&ring->files, (u32)match->fd);
-
-			if (slot == NULL || slot->file == NULL)
-				return request_done(req, -EBADF);
-			match->fd = file_fd(slot->file);
-		} else if (file_classify(match->fd) == FILE_UNKNOWN) {
-			return request_done(req, -EBADF);
-		}
-	}
+	if (match->flags & IORING_ASYNC_CANCEL_FD && cancel_resolve(ring, match, is_fixed))
+		return request_done(req, -EBADF);
 	return request_done(req, cancel_matching(ring, match));
 }

@@ -68,6 +68,19 @@ static int file_number(const struct request *req)
 	return req->file_resource != NULL ? file_fd(req->file_resource->file) : req->fd;
 }
 
+int cancel_resolve(const struct ring *ring, struct cancel_match *match, bool is_fixed)
+{
+	const struct resource *slot;
+
+	if (!is_fixed)
+		return file_classify(match->fd) == FILE_UNKNOWN ? -EBADF : 0;
+	slot = resource_lookup(&ring->files, (u32)match->fd);
+	if (slot == NULL || slot->file == NULL)
+		return -EBADF;
+	match->fd = file_fd(slot->file);
+	return 0;
+}
+
 static bool is_match(const struct request *req, const struct cancel_match *match)
 {
 	bool by_user_data = match->flags & IORING_ASYNC_CANCEL_USERDATA;
@@ -90,7 +103,30 @@ struct cancel_walk {
 	int result; /* the first answer that is not -ENOENT */
 	u32 count;
 	bool is_all;
+	/* Of the punted requests some had not begun, and some run. */
+	bool any_unbegun, any_running;
 };
+
+/*
+ * The kernel asks its workers first, once for all that match, and counts that as one request if
+ * it hit only requests that had not begun, as none if some were running. Where one request is to
+ * be cancelled, a running one is interrupted, and the search goes on elsewhere.
+ */
+static bool cancel_punted(struct request *req, struct cancel_walk *walk)
+{
+	int err;
+
+	if (!walk->is_all && walk->any_running)
+		return true;
+	err = request_cancel(req);
+	if (err == 0)
+		walk->any_unbegun = true;
+	else
+		walk->any_running = true;
+	if (walk->result == -ENOENT || err == 0)
+		walk->result = err;
+	return walk->is_all || err != 0;
+}
 
 static bool cancel_visit(struct request *req, void *arg)
 {
@@ -104,12 +140,14 @@ static bool cancel_visit(struct request *req, void *arg)
 		return true;
 	if (!is_match(req, walk->match))
 		return true;
+	if (load_relaxed(&req->state) == REQUEST_PUNTED)
+		return cancel_punted(req, walk);
 	err = request_cancel(req);
 	if (err == -ENOENT)
 		return true;
 	if (err >= 0)
 		walk->count++;
-	if (walk->result == -ENOENT || err >= 0)
+	if (walk->result == -ENOENT || walk->any_running || err >= 0)
 		walk->result = err;
 	return walk->is_all;
 }
@@ -127,7 +165,9 @@ int cancel_matching(struct ring *ring, const struct cancel_match *match)
 						  !(match->flags & IORING_ASYNC_CANCEL_ANY));
 
 	pending_for_each(ring, has_key ? &match->user_data : NULL, cancel_visit, &walk);
-	return walk.is_all ? (int)walk.count : walk.result;
+	if (!walk.is_all)
+		return walk.result;
+	return (int)walk.count + (walk.any_unbegun && !walk.any_running);
 }
 
 static bool end_visit(struct request *req, void *arg)

@@ -16,6 +16,8 @@
  */
 #include "request/punt.h"
 
+#include <string.h>
+
 #include "base/lock.h"
 #include "host/futex.h"
 #include "host/interrupt.h"
@@ -54,6 +56,7 @@ struct punt_worker {
 	struct interrupt interrupt; /* see interrupt.h */
 	u32 is_woken;               /* (a) it sleeps on this; set with the worker unlinked */
 	bool is_retired;            /* (lock) it is to end, and is counted no more */
+	u32 moves;                  /* (o) pool.moves that it has followed */
 };
 
 #define CLASS_INIT(which, most)                                                                    \
@@ -66,9 +69,11 @@ static struct punt_pool {
 	struct lock lock;
 	struct punt_class classes[CLASSES];
 	struct punt_lane lanes[LANES];
-	bool is_limit_set; /* (lock) by punt_limits(): rings set up later do not change it */
-	u32 workers;       /* (lock) of both classes */
-	u64 idle_ns;       /* (a) */
+	bool is_limit_set;        /* (lock) by punt_limits(): rings set up later do not change it */
+	u32 workers;              /* (lock) of both classes */
+	u32 moves;                /* (lock) how often punt_affinity() was called */
+	u64 cpus[PUNT_CPU_WORDS]; /* (lock) the last one's; workers follow before their next work */
+	u64 idle_ns;              /* (a) */
 } pool = {
 	.classes = {CLASS_INIT(BOUNDED, 1), CLASS_INIT(UNBOUNDED, UNBOUNDED_LIMIT)},
 	.idle_ns = IDLE_NS,
@@ -224,6 +229,14 @@ long punt_call_array(long nr, const long args[6])
 	return interrupt_call(&worker_of_thread->interrupt, nr, args);
 }
 
+static void worker_move_locked(struct punt_worker *self)
+{
+	if (likely(self->moves == pool.moves))
+		return;
+	self->moves = pool.moves;
+	host_call(SYS_sched_setaffinity, 0, sizeof(pool.cpus), pool.cpus);
+}
+
 /* Takes the oldest work and runs it. Called and left with the lock held, which it drops between. */
 static void worker_run_locked(struct punt_worker *self)
 {
@@ -234,6 +247,7 @@ static void worker_run_locked(struct punt_worker *self)
 	work->state = PUNT_RUNNING;
 	work->worker = self;
 	self->work = work;
+	worker_move_locked(self);
 	lock_release(&pool.lock);
 
 	work->run(work);
@@ -331,6 +345,14 @@ void punt_limits(const u32 limits[2], u32 old[2])
 		class_grow_locked(&pool.classes[i]);
 		class_shrink_locked(&pool.classes[i]);
 	}
+	lock_release(&pool.lock);
+}
+
+void punt_affinity(const u64 mask[PUNT_CPU_WORDS])
+{
+	lock_acquire(&pool.lock);
+	memcpy(pool.cpus, mask, sizeof(pool.cpus));
+	pool.moves++;
 	lock_release(&pool.lock);
 }
 

@@ -94,6 +94,11 @@ long punt_call_array(long nr, const long args[6]);
  * gives back what the limits were, sets those that are not 0 in `limits`. */
 void punt_limits(const u32 limits[2], u32 old[2]);
 
+#define PUNT_CPU_WORDS 16 /* of 64 processors each */
+
+/* IORING_REGISTER_IOWQ_AFF, for the process: the workers run on these processors from now on. */
+void punt_affinity(const u64 mask[PUNT_CPU_WORDS]);
+
 /* A ring of so many SQ entries is set up: until punt_limits() sets one, the bounded limit is the
  * largest min(sq_entries, 4 * CPUs) of all rings, as the kernel's is. */
 void punt_ring_created(u32 sq_entries);

@@ -116,6 +116,8 @@ void ring_delete(struct ring *ring)
 	fd_close_private(ring->event_fd);
 	fd_close_private(exchange_full(&ring->poll_fd, -1));
 	wait_events_destroy(ring);
+	if (ring->region.is_ours)
+		ring_memory_unmap_more(ring->region.addr, ring->region.size);
 	ring_memory_unmap(&ring->memory);
 	stats_block_release(ring->stats);
 	store_release(&ring->life, RING_FREE);

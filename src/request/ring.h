@@ -65,6 +65,24 @@ struct ring_events {
 	bool aio_is_added;
 };
 
+/* What an enabled ring is limited to (IORING_REGISTER_RESTRICTIONS). Bits by number. */
+struct restrictions {
+	bool is_registered;
+	bool is_active; /* the ring was enabled since */
+	u8 sqe_flags_allowed, sqe_flags_required;
+	u64 register_ops[1];
+	u64 sqe_ops[2];
+};
+_Static_assert(IORING_REGISTER_LAST <= 64 && IORING_OP_LAST <= 128, "one bit each");
+
+/* IORING_REGISTER_MEM_REGION: the program's memory, or a part of the memfd. */
+struct ring_region {
+	char *addr; /* NULL: there is none */
+	size_t size;
+	bool is_ours;       /* mapped by us, and to be unmapped */
+	bool has_wait_args; /* of io_uring_enter(), by offset */
+};
+
 struct ring {
 	/* What others look at without the lock, as a hint, even while the ring is made anew
 	 * (ring_new()). */
@@ -137,6 +155,9 @@ struct ring {
 	/* Registered things (resource.c, syscall/register.c) */
 	struct resource_table files, buffers; /* (r) */
 	struct slab resource_slab;            /* (r) of struct resource */
+	struct restrictions restrictions;     /* (r) */
+	struct ring_region region;            /* (r) */
+	bool waits_by_boottime; /* (r) enter's absolute times are of CLOCK_BOOTTIME */
 
 	/* The descriptor (syscall/descriptor.c) */
 	int fd;              /* (r) one name of it, -1: registered only */

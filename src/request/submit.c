@@ -17,8 +17,6 @@
 #include "request/ring.h"
 
 #define SQE_FLAGS_COMMON (IOSQE_FIXED_FILE | REQ_LINKED | IOSQE_ASYNC)
-#define SQE_FLAGS_VALID                                                                            \
-	(SQE_FLAGS_COMMON | IOSQE_BUFFER_SELECT | IOSQE_IO_DRAIN | IOSQE_CQE_SKIP_SUCCESS)
 
 static struct request *request_alloc(struct ring *ring)
 {
@@ -55,6 +53,16 @@ static int check_rare_flags(struct ring *ring, const struct op_def *op, u32 sqe_
 		drain_begin(ring);
 	}
 	return 0;
+}
+
+/* IORING_REGISTER_RESTRICTIONS, in force. */
+static bool is_allowed(const struct restrictions *allowed, u8 opcode, u32 sqe_flags)
+{
+	u32 required = allowed->sqe_flags_required;
+
+	return allowed->sqe_ops[opcode / 64] >> opcode % 64 & 1 &&
+	       (sqe_flags & required) == required &&
+	       !(sqe_flags & ~(allowed->sqe_flags_allowed | required));
 }
 
 /* The SQEs of one call that become requests. */
@@ -99,6 +107,9 @@ static int request_prepare(struct ring *ring, struct request *req, const struct 
 		if (err)
 			return err;
 	}
+	if (unlikely(ring->restrictions.is_active) &&
+	    !is_allowed(&ring->restrictions, opcode, sqe_flags))
+		return -EACCES;
 	if (unlikely(ring->drain_active || ring->drain_next))
 		drain_mark(ring, req);
 	if (unlikely(load_relaxed(&sqe->ioprio)) && !op->allows_ioprio)
@@ -159,7 +170,7 @@ static u32 submit_plain_nops(struct ring *ring, u32 count)
 static bool takes_plain_nops(const struct ring *ring)
 {
 	return ring->link_head == NULL && !ring->drain_active && !ring->drain_next &&
-	       !stats_has_latency;
+	       !stats_has_latency && !ring->restrictions.is_active;
 }
 
 /* The lock was let go in the midst of the batch, and another thread may have submitted. */

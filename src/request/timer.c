@@ -27,6 +27,16 @@ static clockid_t clock_of(u32 flags)
 	return CLOCK_MONOTONIC;
 }
 
+u64 timespec_ns(const struct abi_timespec *ts)
+{
+	s64 ns;
+
+	if (__builtin_mul_overflow(ts->tv_sec, (s64)NS_PER_SEC, &ns) ||
+	    __builtin_add_overflow(ns, ts->tv_nsec, &ns))
+		return ts->tv_sec < 0 ? 0 : TIMER_NEVER - 1;
+	return ns < 0 ? 0 : (u64)ns;
+}
+
 static u64 add_saturating(u64 a, u64 b)
 {
 	u64 sum = a + b;

@@ -19,6 +19,10 @@ struct timeout {
 	u64 deadline; /* CLOCK_MONOTONIC ns of the next firing */
 };
 
+/* In nanoseconds; what lies in the past is 0, what is farther than can be said is nearly for
+ * ever. */
+u64 timespec_ns(const struct abi_timespec *ts);
+
 /* The moment on CLOCK_MONOTONIC of a time given with these IORING_TIMEOUT_ flags; never
  * overflows. */
 u64 timer_deadline(u64 ns, u32 flags);

@@ -327,10 +327,11 @@ int wait_for_cqes(struct ring *ring, const struct wait_until *until)
 		return err;
 	reactor_release(ring);
 	for (;;) {
-		u64 wake_at = min_of(until->deadline, timer_next(ring)), now = 0;
+		/* The time limit counts only once the least wait is over. */
+		bool is_least = min_wait_end != TIMER_NEVER;
+		u64 end = is_least ? min_wait_end : until->deadline;
+		u64 wake_at = min_of(end, timer_next(ring)), now = 0;
 
-		if (min_wait_end != TIMER_NEVER)
-			wake_at = min_of(wake_at, min_wait_end);
 		err = sleep_once(ring, wake_at, until->sigmask);
 		if (ring->life != RING_ALIVE)
 			return -EBADF;
@@ -338,7 +339,7 @@ int wait_for_cqes(struct ring *ring, const struct wait_until *until)
 		if (ring->cq.backlog_count)
 			cq_flush_backlog(&ring->cq, &ring->memory);
 		ring_commit(ring);
-		if (until->deadline != TIMER_NEVER || min_wait_end != TIMER_NEVER)
+		if (end != TIMER_NEVER)
 			now = clock_ns(CLOCK_MONOTONIC);
 		if (min_wait_end <= now) {
 			min_wait_end = TIMER_NEVER;
@@ -348,7 +349,24 @@ int wait_for_cqes(struct ring *ring, const struct wait_until *until)
 			return 0;
 		if (err)
 			return err;
-		if (until->deadline <= now)
+		if (min_wait_end == TIMER_NEVER && until->deadline <= now)
 			return -ETIME;
 	}
+}
+
+int wait_for_change(struct ring *ring, u64 deadline)
+{
+	int err = wait_events_init(ring);
+
+	if (err)
+		return err;
+	reactor_release(ring);
+	err = sleep_once(ring, min_of(deadline, timer_next(ring)), NULL);
+	if (ring->life != RING_ALIVE)
+		return -EBADF;
+	wait_look(ring);
+	ring_commit(ring);
+	if (!err && deadline != TIMER_NEVER && clock_ns(CLOCK_MONOTONIC) >= deadline)
+		err = -ETIME;
+	return err;
 }

@@ -34,6 +34,10 @@ void wait_look_events(struct ring *ring);
  */
 int wait_for_cqes(struct ring *ring, const struct wait_until *until);
 
+/* Driver; the lock is released while asleep. Until something happened, which is taken up: 0;
+ * -ETIME, -EINTR, -EBADF as above. */
+int wait_for_change(struct ring *ring, u64 deadline);
+
 /* Driver; the lock is released while asleep. Sleeps until something may have changed. */
 void wait_once(struct ring *ring);
 

@@ -5,10 +5,13 @@
 
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/assert.h"
+#include "base/pages.h"
 #include "host/kernel.h"
 #include "host/usercopy.h"
 
@@ -32,6 +35,23 @@ static u32 cqes_end_of(const struct ring_memory *memory)
 static u32 align_up(u32 value, u32 alignment)
 {
 	return (value + alignment - 1) & ~(alignment - 1);
+}
+
+/* What a ring can become: DEFER_TASKRUN rings can be resized, and those with memory of the
+ * program's bring other memory then. */
+static void set_room(struct ring_memory *memory, u32 flags)
+{
+	struct ring_memory largest = *memory;
+
+	memory->header_room = memory->header_size;
+	memory->sqes_room = memory->sqes_size;
+	if (!(flags & IORING_SETUP_DEFER_TASKRUN) || flags & IORING_SETUP_NO_MMAP)
+		return;
+	largest.cq_entries = RING_MAX_CQ_ENTRIES;
+	memory->header_room = align_up(cqes_end_of(&largest), CACHE_LINE);
+	if (!(flags & IORING_SETUP_NO_SQARRAY))
+		memory->header_room += RING_MAX_ENTRIES * sizeof(u32);
+	memory->sqes_room = (size_t)RING_MAX_ENTRIES << memory->sqe_shift;
 }
 
 void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *params)
@@ -74,6 +94,7 @@ void ring_memory_layout(struct ring_memory *memory, struct io_uring_params *para
 		params->sq_off.array = align_up(cqes_end, CACHE_LINE);
 		memory->header_size = params->sq_off.array + memory->sq_entries * sizeof(u32);
 	}
+	set_room(memory, params->flags);
 }
 
 static void memory_point(struct ring_memory *memory, char *base, char *sqes, bool has_array)
@@ -133,23 +154,23 @@ int ring_memory_create(struct ring_memory *memory)
 
 	if (fd < 0)
 		return fd;
-	err = memory_set_size(fd, IORING_OFF_SQES + memory->sqes_size);
+	err = memory_set_size(fd, IORING_OFF_SQES + memory->sqes_room);
 	if (err)
 		goto fail;
 	/* Not sealable when it is no memfd; then only the program can hurt itself. */
-	host_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	host_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
 	err = -ENOMEM;
-	base = memory_map(fd, memory->header_size, 0);
-	sqes = memory_map(fd, memory->sqes_size, IORING_OFF_SQES);
+	base = memory_map(fd, memory->header_room, 0);
+	sqes = memory_map(fd, memory->sqes_room, IORING_OFF_SQES);
 	if (base == NULL || sqes == NULL)
 		goto fail;
 	memory_point(memory, base, sqes, has_array);
 	return fd;
 fail:
 	if (base)
-		host_call(SYS_munmap, base, memory->header_size);
+		host_call(SYS_munmap, base, memory->header_room);
 	if (sqes)
-		host_call(SYS_munmap, sqes, memory->sqes_size);
+		host_call(SYS_munmap, sqes, memory->sqes_room);
 	host_call(SYS_close, fd);
 	return err;
 }
@@ -188,11 +209,118 @@ void ring_memory_start(struct ring_memory *memory)
 	};
 }
 
+/* What the program has not consumed, while the memory is laid out anew. */
+struct ring_contents {
+	struct ring_header header;
+	char *entries; /* the SQEs, then the CQEs */
+	u32 sq_head, sq_count;
+	u32 cq_head, cq_count;
+	size_t size;
+};
+
+/* 0, -EOVERFLOW or -ENOMEM. */
+static int contents_take(struct ring_contents *contents, const struct ring_memory *memory,
+			 const struct ring_memory *resized)
+{
+	char *next;
+
+	if (contents->sq_count > resized->sq_entries || contents->cq_count > resized->cq_entries)
+		return -EOVERFLOW;
+	contents->size = ((size_t)contents->sq_count << memory->sqe_shift) +
+			 ((size_t)contents->cq_count << memory->cqe_shift);
+	contents->entries = contents->size ? pages_alloc(contents->size) : NULL;
+	if (contents->entries == NULL && contents->size)
+		return -ENOMEM;
+	next = contents->entries;
+	for (u32 i = 0; i < contents->sq_count; i++, next += 1u << memory->sqe_shift) {
+		size_t slot = (contents->sq_head + i) & (memory->sq_entries - 1);
+
+		memcpy(next, memory->sqes + (slot << memory->sqe_shift), 1u << memory->sqe_shift);
+	}
+	for (u32 i = 0; i < contents->cq_count; i++, next += 1u << memory->cqe_shift) {
+		size_t slot = (contents->cq_head + i) & (memory->cq_entries - 1);
+
+		memcpy(next, memory->cqes + (slot << memory->cqe_shift), 1u << memory->cqe_shift);
+	}
+	return 0;
+}
+
+static void contents_put(struct ring_contents *contents, const struct ring_memory *memory)
+{
+	const char *next = contents->entries;
+	char *array = (char *)memory->sq_array;
+
+	contents->header.sq_ring_mask = memory->sq_entries - 1;
+	contents->header.cq_ring_mask = memory->cq_entries - 1;
+	contents->header.sq_ring_entries = memory->sq_entries;
+	contents->header.cq_ring_entries = memory->cq_entries;
+	*memory->header = contents->header;
+	memset(memory->cqes, 0, (size_t)memory->cq_entries << memory->cqe_shift);
+	if (array != NULL)
+		memset(array, 0, memory->sq_entries * sizeof(u32));
+	for (u32 i = 0; i < contents->sq_count; i++, next += 1u << memory->sqe_shift) {
+		size_t slot = (contents->sq_head + i) & (memory->sq_entries - 1);
+
+		memcpy(memory->sqes + (slot << memory->sqe_shift), next, 1u << memory->sqe_shift);
+	}
+	for (u32 i = 0; i < contents->cq_count; i++, next += 1u << memory->cqe_shift) {
+		size_t slot = (contents->cq_head + i) & (memory->cq_entries - 1);
+
+		memcpy(memory->cqes + (slot << memory->cqe_shift), next, 1u << memory->cqe_shift);
+	}
+	if (contents->entries != NULL)
+		pages_free(contents->entries, contents->size);
+}
+
+int ring_memory_resize(struct ring_memory *memory, struct io_uring_params *params, u32 sq_head,
+		       u32 cq_tail)
+{
+	struct ring_memory resized = {0};
+	struct ring_contents contents = {.header = *memory->header, .sq_head = sq_head};
+	int err = 0;
+
+	ring_memory_layout(&resized, params);
+	if (memory->is_users)
+		err = ring_memory_adopt(&resized, params);
+	else
+		memory_point(&resized, (char *)memory->header, memory->sqes,
+			     memory->sq_array != NULL);
+	if (err)
+		return err;
+	resized.header_room = memory->header_room;
+	resized.sqes_room = memory->sqes_room;
+	contents.sq_count = contents.header.sq_tail - sq_head;
+	contents.cq_head = contents.header.cq_head;
+	contents.cq_count = cq_tail - contents.cq_head;
+	err = contents_take(&contents, memory, &resized);
+	if (err)
+		return err;
+	contents_put(&contents, &resized);
+	*memory = resized;
+	return 0;
+}
+
+void *ring_memory_map_more(int fd, u64 offset, size_t size)
+{
+	struct stat status;
+
+	if (host_call(SYS_fstat, fd, &status) < 0)
+		return NULL;
+	if ((u64)status.st_size < offset + size && memory_set_size(fd, offset + size) < 0)
+		return NULL;
+	return memory_map(fd, size, offset);
+}
+
+void ring_memory_unmap_more(void *addr, size_t size)
+{
+	host_call(SYS_munmap, addr, size);
+}
+
 void ring_memory_unmap(struct ring_memory *memory)
 {
 	if (memory->header == NULL || memory->is_users)
 		return;
-	host_call(SYS_munmap, memory->header, memory->header_size);
-	host_call(SYS_munmap, memory->sqes, memory->sqes_size);
+	host_call(SYS_munmap, memory->header, memory->header_room);
+	host_call(SYS_munmap, memory->sqes, memory->sqes_room);
 	memory->header = NULL;
 }

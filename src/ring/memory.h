@@ -6,12 +6,17 @@
  *
  *     0            struct ring_header, then the CQEs, then the SQ array
  *     0x10000000   the SQEs
+ *     0x20000000   a memory region, if one is registered
  *
  * With IORING_SETUP_NO_MMAP the program brings the memory instead.
  *
  * The program can write all of it at any time: nothing read from it is trusted,
  * sizes and masks are kept in `struct ring_memory`, which it cannot reach. The
- * memfd is sealed against changes of its size, so that the mapping cannot vanish.
+ * memfd is sealed against shrinking, so that the mapping cannot vanish.
+ *
+ * A ring that may be resized is mapped by us for the largest sizes there are: its pages are taken
+ * when they are touched, and its addresses stay. The program maps what it was told, and again
+ * after a resize: then offset 0 and the SQEs' offset show the new layout, in the same memory.
  */
 #ifndef RS_RING_MEMORY_H
 #define RS_RING_MEMORY_H
@@ -35,18 +40,23 @@ struct ring_header {
 _Static_assert(sizeof(struct ring_header) == 64, "the CQEs begin at the next cache line");
 
 struct ring_memory {
-	struct ring_header *header;    /* (c) shared */
-	char *cqes;                    /* (c) shared */
-	u32 *sq_array;                 /* (c) shared; NULL with NO_SQARRAY */
-	char *sqes;                    /* (c) shared */
-	u32 sq_entries, cq_entries;    /* (c) powers of two */
+	/* (c), but for ring_memory_resize(): */
+	struct ring_header *header;    /* shared */
+	char *cqes;                    /* shared */
+	u32 *sq_array;                 /* shared; NULL with NO_SQARRAY */
+	char *sqes;                    /* shared */
+	u32 sq_entries, cq_entries;    /* powers of two */
 	u32 sqe_shift, cqe_shift;      /* (c) log2 of an entry's bytes */
 	bool has_mixed_sqes;           /* (c) SQE_MIXED: an SQE may take two entries */
 	bool has_mixed_cqes;           /* (c) CQE_MIXED: a CQE may take two entries */
 	bool is_rewound;               /* (c) SQ_REWIND: each batch begins at entry 0 */
-	size_t header_size, sqes_size; /* (c) bytes mapped */
+	size_t header_size, sqes_size; /* bytes used */
+	size_t header_room, sqes_room; /* (c) bytes mapped; with NO_MMAP as many as used */
 	bool is_users; /* (c) NO_MMAP: the program's own memory, not to be unmapped */
 };
+
+#define RING_MAX_ENTRIES    32768u
+#define RING_MAX_CQ_ENTRIES (2 * RING_MAX_ENTRIES)
 
 /* Fills the sizes and offsets of `memory` and `params` from the (already checked) entries and
  * flags. */
@@ -63,6 +73,22 @@ int ring_memory_name(void);
 
 /* Writes the header. The SQ array is the program's to fill. */
 void ring_memory_start(struct ring_memory *memory);
+
+/*
+ * Lays the memory out anew for the (already checked) entries of `params`, and fills those like
+ * ring_memory_layout(). What the program has not consumed keeps its place in the order: SQEs from
+ * `sq_head` on, CQEs before `cq_tail`. 0, -EOVERFLOW (that does not fit), -ENOMEM or -EFAULT, and
+ * nothing is changed.
+ */
+int ring_memory_resize(struct ring_memory *memory, struct io_uring_params *params, u32 sq_head,
+		       u32 cq_tail);
+
+/*
+ * Memory of `size` bytes (a multiple of the page size) that the program can map at `offset` of
+ * the ring's descriptor fd; NULL if there is none. ring_memory_unmap_more() ends our mapping.
+ */
+void *ring_memory_map_more(int fd, u64 offset, size_t size);
+void ring_memory_unmap_more(void *addr, size_t size);
 
 void ring_memory_unmap(struct ring_memory *memory);
 

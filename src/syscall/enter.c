@@ -27,12 +27,11 @@
 /* These bring arguments that are to be checked even if nothing is waited for. */
 #define ENTER_FLAGS_RARE (IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG)
 
-/* What an argument in a registered memory region would be. */
-#define REGION_ARG_SIZE 64
-
 /* A program whose waits are always satisfied at once still gets its polls looked at: each so
  * many enters. */
 #define ENTERS_PER_LOOK 32
+
+const u32 enter_known_flags = ENTER_FLAGS;
 
 /* The signal mask and timeout of a wait, copied from the program. */
 struct wait_args {
@@ -43,19 +42,31 @@ struct wait_args {
 	u64 timeout_ns;
 };
 
-/* In nanoseconds; what lies in the past is 0, what is farther than can be said is nearly for
- * ever. */
-static u64 timespec_ns(const struct abi_timespec *ts)
+/* The arguments lie in the registered region, at an offset. */
+static int wait_args_from_region(struct wait_args *args, const struct ring_region *region,
+				 u64 offset, size_t size)
 {
-	s64 ns;
+	struct io_uring_reg_wait wait;
+	size_t room = region->has_wait_args ? region->size : 0;
 
-	if (__builtin_mul_overflow(ts->tv_sec, (s64)NS_PER_SEC, &ns) ||
-	    __builtin_add_overflow(ns, ts->tv_nsec, &ns))
-		return ts->tv_sec < 0 ? 0 : TIMER_NEVER - 1;
-	return ns < 0 ? 0 : (u64)ns;
+	if (size != sizeof(wait))
+		return -EINVAL;
+	if (offset % sizeof(long) || room < sizeof(wait) || offset > room - sizeof(wait))
+		return -EFAULT;
+	if (copy_from_user(&wait, region->addr + offset, sizeof(wait)))
+		return -EFAULT;
+	if (wait.flags & ~IORING_REG_WAIT_TS)
+		return -EINVAL;
+	args->user_sigmask = wait.sigmask;
+	args->sigmask_size = wait.sigmask_sz;
+	args->min_wait_ns = (u64)wait.min_wait_usec * 1000;
+	args->has_timeout = wait.flags & IORING_REG_WAIT_TS;
+	args->timeout_ns = timespec_ns(&wait.ts);
+	return 0;
 }
 
-static int wait_args_copy(struct wait_args *args, u32 flags, const void *user_arg, size_t size)
+static int wait_args_copy(struct wait_args *args, const struct ring *ring, u32 flags,
+			  const void *user_arg, size_t size)
 {
 	struct io_uring_getevents_arg arg;
 	struct abi_timespec ts;
@@ -66,9 +77,8 @@ static int wait_args_copy(struct wait_args *args, u32 flags, const void *user_ar
 		args->sigmask_size = (u32)size;
 		return 0;
 	}
-	/* the offset of an argument in a region: none can be registered */
 	if (flags & IORING_ENTER_EXT_ARG_REG)
-		return size == REGION_ARG_SIZE ? -EFAULT : -EINVAL;
+		return wait_args_from_region(args, &ring->region, (u64)user_arg, size);
 	if (size != sizeof(arg))
 		return -EINVAL;
 	if (copy_from_user(&arg, user_arg, sizeof(arg)))
@@ -114,13 +124,21 @@ static void look(struct ring *ring, u32 min_complete)
 	}
 }
 
+/* What the time of a wait is measured by, as flags of a TIMEOUT. */
+static u32 clock_flags(const struct ring *ring, u32 flags)
+{
+	if (!(flags & IORING_ENTER_ABS_TIMER))
+		return 0;
+	return IORING_TIMEOUT_ABS | (ring->waits_by_boottime ? IORING_TIMEOUT_BOOTTIME : 0);
+}
+
 static int wait_cqes(struct ring *ring, u32 min_complete, u32 flags, const void *user_arg,
 		     size_t arg_size)
 {
 	struct wait_until until = {.deadline = TIMER_NEVER};
 	struct wait_args args;
 	sigset_t sigmask;
-	int err = wait_args_copy(&args, flags, user_arg, arg_size);
+	int err = wait_args_copy(&args, ring, flags, user_arg, arg_size);
 
 	if (unlikely(err))
 		return err;
@@ -137,9 +155,7 @@ static int wait_cqes(struct ring *ring, u32 min_complete, u32 flags, const void 
 		until.sigmask = &sigmask;
 	}
 	if (args.has_timeout)
-		until.deadline =
-			timer_deadline(args.timeout_ns,
-				       flags & IORING_ENTER_ABS_TIMER ? IORING_TIMEOUT_ABS : 0);
+		until.deadline = timer_deadline(args.timeout_ns, clock_flags(ring, flags));
 	until.min_wait_ns = args.min_wait_ns;
 	err = wait_for_cqes(ring, &until);
 	/* What there is counts more than why the wait ended. */

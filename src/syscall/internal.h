@@ -6,6 +6,9 @@
 
 #include "request/ring.h"
 
+/* Fixed buffers of a ring, at the most. */
+#define FIXED_BUFFERS_MAX (1u << 14)
+
 /* Slots of a thread's own table of registered rings (IORING_REGISTER_RING_FDS). */
 #define REGISTERED_RINGS 16
 
@@ -38,6 +41,26 @@ void descriptor_forget_ring(const struct ring *ring);
  * fork), -EBUSY (called from a signal handler that interrupted this thread in this ring).
  */
 int descriptor_lock_ring(u32 fd, bool is_registered, struct ring **ring);
+
+/* setup.c. The sizes asked for, made what the ring will have. 0 or -EINVAL. */
+int setup_check_entries(u32 entries, struct io_uring_params *params);
+
+/* setup.c. What IORING_REGISTER_QUERY says of io_uring_setup(). */
+extern const u32 setup_known_flags, setup_features;
+
+/* enter.c. The same of io_uring_enter(). */
+extern const u32 enter_known_flags;
+
+/* register_cancel.c, _clone.c, _region.c, _resize.c, _restrict.c. Driver, which lets go of the
+ * lock in the first two. */
+long register_sync_cancel(struct ring *ring, const void *user_arg);
+long register_clone_buffers(struct ring *ring, const void *user_arg);
+long register_mem_region(struct ring *ring, const void *user_arg);
+long register_resize_rings(struct ring *ring, void *user_params);
+long register_restrictions(struct ring *ring, const void *user_restrictions, u32 count);
+
+/* register_query.c. Any thread. */
+long register_query(void *user_entry, u32 count);
 
 /* register_resource.c. Driver. */
 long register_files(struct ring *ring, u64 user_fds, u32 count, u64 user_tags);

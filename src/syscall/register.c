@@ -1,14 +1,18 @@
 /*
- * register.c - io_uring_register(): everything but files and buffers (register_resource.c)
+ * register.c - io_uring_register(): what goes where, and what needs no file of its own
  *
  * Argument checks and their order are the kernel's. An opcode that is not here
  * is refused with -EINVAL, as by a kernel that does not know it.
+ *
+ * Personalities are refused so too: requests of a personality would have to be made with
+ * credentials that this process had once and may have given up, and only the kernel can keep those.
  *
  * The kernel: io_uring/register.c
  */
 #include <fcntl.h>
 #include <string.h>
 
+#include "host/clock.h"
 #include "host/kernel.h"
 #include "host/usercopy.h"
 #include "op/msg_ring.h"
@@ -108,6 +112,7 @@ static long enable_rings(struct ring *ring)
 	if (!ring->is_disabled)
 		return -EBADFD;
 	ring->is_disabled = false;
+	ring->restrictions.is_active = ring->restrictions.is_registered;
 	if (ring->setup_flags & IORING_SETUP_SINGLE_ISSUER && ring->submitter_tid == 0)
 		ring->submitter_tid = thread_id();
 	if (ring_is_sqpoll(ring))
@@ -127,6 +132,55 @@ static long register_worker_limits(void *user_limits, u32 count)
 		return -EINVAL;
 	punt_limits(limits, old);
 	return copy_to_user(user_limits, old, sizeof(old));
+}
+
+/*
+ * IORING_REGISTER_IOWQ_AFF. The kernel refuses processors that the process may not use: that is
+ * found out by trying, on this thread, which then gets its own set back.
+ */
+static long register_affinity(const void *user_mask, u32 size)
+{
+	u64 mask[PUNT_CPU_WORDS] = {0}, old[PUNT_CPU_WORDS] = {0}, got[PUNT_CPU_WORDS] = {0};
+	bool is_possible;
+
+	if (user_mask == NULL || size == 0)
+		return -EINVAL;
+	if (copy_from_user(mask, user_mask, min_of(size, (u32)sizeof(mask))))
+		return -EFAULT;
+	if (host_call(SYS_sched_getaffinity, 0, sizeof(old), old) < 0)
+		return -EINVAL;
+	is_possible = host_call(SYS_sched_setaffinity, 0, sizeof(mask), mask) == 0 &&
+		      host_call(SYS_sched_getaffinity, 0, sizeof(got), got) > 0 &&
+		      memcmp(mask, got, sizeof(mask)) == 0;
+	host_call(SYS_sched_setaffinity, 0, sizeof(old), old);
+	if (!is_possible)
+		return -EINVAL;
+	punt_affinity(mask);
+	return 0;
+}
+
+static long unregister_affinity(void)
+{
+	u64 all[PUNT_CPU_WORDS];
+
+	memset(all, 0xff, sizeof(all));
+	punt_affinity(all);
+	return 0;
+}
+
+/* What absolute times of io_uring_enter() are times of. */
+static long register_clock(struct ring *ring, const void *user_clock)
+{
+	struct io_uring_clock_register arg;
+
+	if (copy_from_user(&arg, user_clock, sizeof(arg)))
+		return -EFAULT;
+	if (arg.resv[0] || arg.resv[1] || arg.resv[2])
+		return -EINVAL;
+	if (arg.clockid != CLOCK_MONOTONIC && arg.clockid != CLOCK_BOOTTIME)
+		return -EINVAL;
+	ring->waits_by_boottime = arg.clockid == CLOCK_BOOTTIME;
+	return 0;
 }
 
 /* One element of IORING_REGISTER_RING_FDS. The lock of `self` is held, and may be that ring's. */
@@ -217,6 +271,7 @@ static long unregister_ring_fds(struct ring *self, const void *user_slots, u32 c
 static long register_op(struct ring *ring, u32 opcode, void *arg, u32 count)
 {
 	bool has_no_argument = arg == NULL && count == 0;
+	bool has_one_argument = arg != NULL && count == 1;
 
 	switch (opcode) {
 	case IORING_REGISTER_BUFFERS:
@@ -249,6 +304,28 @@ static long register_op(struct ring *ring, u32 opcode, void *arg, u32 count)
 		return register_rsrc_update(ring, arg, count, false);
 	case IORING_REGISTER_FILE_ALLOC_RANGE:
 		return arg == NULL || count ? -EINVAL : register_file_alloc_range(ring, arg);
+	case IORING_REGISTER_RESTRICTIONS:
+		return register_restrictions(ring, arg, count);
+	case IORING_REGISTER_SYNC_CANCEL:
+		return has_one_argument ? register_sync_cancel(ring, arg) : -EINVAL;
+	case IORING_REGISTER_CLONE_BUFFERS:
+		return has_one_argument ? register_clone_buffers(ring, arg) : -EINVAL;
+	case IORING_REGISTER_RESIZE_RINGS:
+		return has_one_argument ? register_resize_rings(ring, arg) : -EINVAL;
+	case IORING_REGISTER_MEM_REGION:
+		return has_one_argument ? register_mem_region(ring, arg) : -EINVAL;
+	case IORING_REGISTER_CLOCK:
+		return arg == NULL || count ? -EINVAL : register_clock(ring, arg);
+	case IORING_REGISTER_QUERY:
+		return register_query(arg, count);
+	case IORING_REGISTER_IOWQ_AFF:
+		return register_affinity(arg, count);
+	case IORING_UNREGISTER_IOWQ_AFF:
+		return has_no_argument ? unregister_affinity() : -EINVAL;
+	case IORING_REGISTER_NAPI:
+	case IORING_UNREGISTER_NAPI:
+		/* As a kernel without busy polling. */
+		return has_one_argument ? -EOPNOTSUPP : -EINVAL;
 	case IORING_REGISTER_IOWQ_MAX_WORKERS:
 		return register_worker_limits(arg, count);
 	case IORING_REGISTER_RING_FDS:
@@ -276,6 +353,8 @@ static long register_without_ring(u32 opcode, void *arg, u32 count)
 	switch (opcode) {
 	case IORING_REGISTER_SEND_MSG_RING:
 		return send_msg_ring(arg, count);
+	case IORING_REGISTER_QUERY:
+		return register_query(arg, count);
 	default:
 		return -EINVAL;
 	}
@@ -299,6 +378,9 @@ long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
 		return err;
 	if (ring->submitter_tid && ring->submitter_tid != thread_id())
 		result = -EEXIST;
+	else if (ring->restrictions.is_active &&
+		 !(ring->restrictions.register_ops[0] >> opcode & 1))
+		result = -EACCES;
 	else
 		result = register_op(ring, opcode, user_arg, nr_args);
 	/* Tags may have been posted. */

@@ -16,10 +16,9 @@
 #include "request/reactor.h"
 #include "syscall/internal.h"
 
-#define FIXED_FILES_MAX   (1u << 20)
-#define FIXED_BUFFERS_MAX (1u << 14)
-#define BUFFER_SIZE_MAX   (1ull << 30)
-#define NO_FILE           (-1)
+#define FIXED_FILES_MAX (1u << 20)
+#define BUFFER_SIZE_MAX (1ull << 30)
+#define NO_FILE         (-1)
 
 static int tag_from_user(u64 *tag, u64 user_tags, u32 index)
 {

@@ -18,9 +18,6 @@
 #include "syscall/internal.h"
 #include "syscall/syscall.h"
 
-#define MAX_ENTRIES    32768u
-#define MAX_CQ_ENTRIES (2 * MAX_ENTRIES)
-
 #define SETUP_FLAGS                                                                                \
 	(IORING_SETUP_IOPOLL | IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_CQSIZE |   \
 	 IORING_SETUP_CLAMP | IORING_SETUP_ATTACH_WQ | IORING_SETUP_R_DISABLED |                   \
@@ -38,6 +35,8 @@
 	 IORING_FEAT_NATIVE_WORKERS | IORING_FEAT_RSRC_TAGS | IORING_FEAT_CQE_SKIP |               \
 	 IORING_FEAT_LINKED_FILE | IORING_FEAT_REG_REG_RING | IORING_FEAT_MIN_TIMEOUT |            \
 	 IORING_FEAT_NO_IOWAIT)
+
+const u32 setup_known_flags = SETUP_FLAGS, setup_features = FEATURES;
 
 static u32 round_up_power_of_two(u32 value)
 {
@@ -87,14 +86,14 @@ static int check_mixed(const struct io_uring_params *params)
 	return 0;
 }
 
-static int check_entries(u32 entries, struct io_uring_params *params)
+int setup_check_entries(u32 entries, struct io_uring_params *params)
 {
 	if (entries == 0)
 		return -EINVAL;
-	if (entries > MAX_ENTRIES) {
+	if (entries > RING_MAX_ENTRIES) {
 		if (!(params->flags & IORING_SETUP_CLAMP))
 			return -EINVAL;
-		entries = MAX_ENTRIES;
+		entries = RING_MAX_ENTRIES;
 	}
 	params->sq_entries = round_up_power_of_two(entries);
 	if (!(params->flags & IORING_SETUP_CQSIZE)) {
@@ -103,10 +102,10 @@ static int check_entries(u32 entries, struct io_uring_params *params)
 	}
 	if (params->cq_entries == 0)
 		return -EINVAL;
-	if (params->cq_entries > MAX_CQ_ENTRIES) {
+	if (params->cq_entries > RING_MAX_CQ_ENTRIES) {
 		if (!(params->flags & IORING_SETUP_CLAMP))
 			return -EINVAL;
-		params->cq_entries = MAX_CQ_ENTRIES;
+		params->cq_entries = RING_MAX_CQ_ENTRIES;
 	}
 	params->cq_entries = round_up_power_of_two(params->cq_entries);
 	return params->cq_entries < params->sq_entries ? -EINVAL : 0;
@@ -198,7 +197,7 @@ long syscall_setup(u32 entries, struct io_uring_params *user_params)
 			return -EINVAL;
 	err = check_flags(params.flags);
 	if (!err)
-		err = check_entries(entries, &params);
+		err = setup_check_entries(entries, &params);
 	if (!err)
 		err = check_mixed(&params);
 	if (!err)

@@ -48,13 +48,18 @@ static const char help[] =
 	"\n"
 	"  --engine=user     ringside answers every ring (default)\n"
 	"  --engine=auto     the kernel's io_uring where it is allowed, ringside where not\n"
+	"  --cache SIZE      a page cache of SIZE (512M, 2G) for files that are only read; each\n"
+	"                    process of PROGRAM has its own\n"
+	"  --own GLOB        files whose path matches GLOB are PROGRAM's alone: cached though they\n"
+	"                    are written; may be given more than once\n"
 	"  --trap=auto       catch calls from inline assembly if the kernel lets us (default)\n"
 	"  --trap=on|off     ... with a warning if not; never\n"
 	"  --stats FILE      write counters and latencies as JSON when the program ends\n"
 	"  --verbose         say on stderr what ringside decides\n"
 	"  --help, --version\n"
 	"\n"
-	"RINGSIDE=option,... in the environment is read first: engine=, trap=, stats=, verbose.\n"
+	"RINGSIDE=option,... in the environment is read first: engine=, trap=, stats=, verbose;\n"
+	"and RINGSIDE_CACHE=SIZE, RINGSIDE_OWN=GLOB:GLOB.\n"
 	"RINGSIDE_LIB names another library than the one installed with this command.\n"
 	"\n"
 	"The exit status is PROGRAM's, and a signal that ends PROGRAM ends this command.\n"
@@ -62,8 +67,10 @@ static const char help[] =
 
 struct run {
 	struct options options;
-	const char *stats_path; /* NULL: none */
-	bool is_done;           /* --help, --version: nothing to run */
+	const char *stats_path;    /* NULL: none */
+	const char *cache;         /* NULL: none */
+	char own[OPTIONS_OWN_MAX]; /* globs, separated by colons; "": none */
+	bool is_done;              /* --help, --version: nothing to run */
 };
 
 static int set_option(struct options *o, const char *name, const char *value)
@@ -79,10 +86,24 @@ static int set_option(struct options *o, const char *name, const char *value)
 	return CLI_OK;
 }
 
+static int add_own(struct run *run, const char *glob)
+{
+	size_t used = strlen(run->own);
+
+	if (glob[0] == '\0' || strchr(glob, ':'))
+		return cli_usage("run: --own wants a pattern without ':', not '%s'", glob);
+	if (used + 1 + strlen(glob) >= sizeof(run->own))
+		return cli_usage("run: the patterns of --own are too long");
+	snprintf(run->own + used, sizeof(run->own) - used, "%s%s", used ? ":" : "", glob);
+	return CLI_OK;
+}
+
 static int parse_arguments(int argc, char **argv, struct run *run)
 {
 	static const struct option names[] = {
 		{"engine", required_argument, NULL, 'e'},
+		{"cache", required_argument, NULL, 'c'},
+		{"own", required_argument, NULL, 'o'},
 		{"trap", required_argument, NULL, 't'},
 		{"stats", required_argument, NULL, 's'},
 		{"verbose", no_argument, NULL, 'v'},
@@ -104,6 +125,14 @@ static int parse_arguments(int argc, char **argv, struct run *run)
 			break;
 		case 't':
 			err = set_option(&run->options, "trap", optarg);
+			break;
+		case 'c':
+			run->cache = optarg;
+			if (*optarg == '\0')
+				err = cli_usage("run: --cache wants a size such as 512M or 2G");
+			break;
+		case 'o':
+			err = add_own(run, optarg);
 			break;
 		case 's':
 			run->stats_path = optarg;
@@ -130,6 +159,22 @@ static int parse_arguments(int argc, char **argv, struct run *run)
 	if (!err && !run->is_done && optind >= argc)
 		return cli_usage("run: no program given");
 	return err;
+}
+
+/* Those of the command line, or else of the environment. */
+static int check_cache(const struct run *run)
+{
+	const char *size = run->cache ? run->cache : getenv(OPTIONS_CACHE);
+	const char *own = run->own[0] ? run->own : getenv(OPTIONS_OWN);
+	struct options tried = OPTIONS_INIT;
+	char error[OPTIONS_ERROR_SIZE];
+
+	if (options_parse_cache(&tried, size, own, error))
+		return cli_usage("run: %s", error);
+	if ((run->cache && setenv(OPTIONS_CACHE, run->cache, 1)) ||
+	    (run->own[0] && setenv(OPTIONS_OWN, run->own, 1)))
+		return RUN_FAILED;
+	return CLI_OK;
 }
 
 static int read_environment(struct run *run)
@@ -275,6 +320,9 @@ int cmd_run(int argc, char **argv)
 	if (err || run.is_done)
 		return err;
 	argv += optind;
+	err = check_cache(&run);
+	if (err)
+		return err;
 	if (run.stats_path == NULL && run.options.stats_file[0]) {
 		if (options_stats_path(&run.options, stats_path, sizeof(stats_path)))
 			return cli_usage("run: option 'stats': the file name is too long");

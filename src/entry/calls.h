@@ -50,9 +50,11 @@ static inline void call_poll_refresh(void)
 
 /*
  * Before close() of fd proper: tells descriptor.h. -EBADF if the program has no such descriptor
- * as far as it may know, else 0. Also for fclose().
+ * as far as it may know, else 0. Also for fclose(). In any case followed by call_closed(), when the
+ * kernel has closed it.
  */
 long call_closing(int fd);
+void call_closed(int fd);
 
 /* After a successful fcntl(). */
 void call_fcntl_done(int fd, int command, long result);

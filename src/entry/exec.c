@@ -3,8 +3,8 @@
  *
  * The seccomp filter survives exec, its handler does not: a program executed
  * without us is killed at its first io_uring call. Programs like to clean the
- * environment of their children, so our two variables are put back; everything
- * else is left as the program wants it.
+ * environment of their children, so LD_PRELOAD and our variables are put back;
+ * everything else is left as the program wants it.
  *
  * Entry:       the exec family, posix_spawn(), call_exec() for syscall()
  * Invariants:  E1 nothing is allocated: a vfork() child may be calling
@@ -38,8 +38,22 @@
 extern char **environ;
 
 static char own_preload[PATH_MAX]; /* "": not preloaded */
-static char
-	own_options[sizeof(OPTIONS_VARIABLE) + OPTIONS_PATH_MAX + 256]; /* "RINGSIDE=...", or "" */
+
+/* Our variables as we found them: "NAME=...", or "". */
+static char text_options[sizeof(OPTIONS_VARIABLE) + OPTIONS_PATH_MAX + 256];
+static char text_cache[sizeof(OPTIONS_CACHE) + 64];
+static char text_own[sizeof(OPTIONS_OWN) + OPTIONS_OWN_MAX];
+
+#define OWN_VARIABLES 3
+static const struct {
+	const char *name;
+	char *text;
+	size_t size;
+} own_variables[OWN_VARIABLES] = {
+	{OPTIONS_VARIABLE, text_options, sizeof(text_options)},
+	{OPTIONS_CACHE, text_cache, sizeof(text_cache)},
+	{OPTIONS_OWN, text_own, sizeof(text_own)},
+};
 static bool has_warned;
 
 /* The text behind `name=` if `entry` is that variable. */
@@ -75,7 +89,6 @@ static bool preload_has(const char *list, const char *path)
 void exec_init(void)
 {
 	const char *list = getenv(PRELOAD_VARIABLE);
-	const char *text = getenv(OPTIONS_VARIABLE);
 	Dl_info info;
 
 	if (!list || !dladdr((void *)exec_init, &info) || !preload_has(list, info.dli_fname))
@@ -87,8 +100,12 @@ void exec_init(void)
 	 */
 	if (info.dli_fname[0] == '/' && strlen(info.dli_fname) < sizeof(own_preload))
 		strcpy(own_preload, info.dli_fname);
-	if (text && strlen(text) + sizeof(OPTIONS_VARIABLE) < sizeof(own_options))
-		snprintf(own_options, sizeof(own_options), "%s=%s", OPTIONS_VARIABLE, text);
+	for (int i = 0; i < OWN_VARIABLES; i++) {
+		const char *name = own_variables[i].name, *text = getenv(name);
+
+		if (text && strlen(name) + 1 + strlen(text) < own_variables[i].size)
+			snprintf(own_variables[i].text, own_variables[i].size, "%s=%s", name, text);
+	}
 }
 
 bool exec_is_preloaded(void)
@@ -102,16 +119,17 @@ struct environment_plan {
 	size_t count;
 	int preload_at; /* index of LD_PRELOAD, or -1 */
 	const char *preload_value;
-	bool needs_preload, needs_options;
+	bool needs_preload;
+	u32 missing; /* bit i: own_variables[i] */
 };
 
 static void environment_look(struct environment_plan *plan, char *const *from)
 {
-	bool has_options = false;
-
 	*plan = (struct environment_plan){.from = from, .preload_at = -1};
 	if (!own_preload[0] || !from)
 		return;
+	for (int i = 0; i < OWN_VARIABLES; i++)
+		plan->missing |= own_variables[i].text[0] ? 1u << i : 0;
 	for (; from[plan->count]; plan->count++) {
 		const char *value = variable_value(from[plan->count], PRELOAD_VARIABLE);
 
@@ -119,14 +137,16 @@ static void environment_look(struct environment_plan *plan, char *const *from)
 			plan->preload_at = (int)plan->count;
 			plan->preload_value = value;
 		}
-		if (variable_value(from[plan->count], OPTIONS_VARIABLE))
-			has_options = true;
-		if (plan->count == ENVIRONMENT_MAX)
+		for (int i = 0; i < OWN_VARIABLES; i++)
+			if (variable_value(from[plan->count], own_variables[i].name))
+				plan->missing &= ~(1u << i);
+		if (plan->count == ENVIRONMENT_MAX) {
+			plan->missing = 0;
 			return;
+		}
 	}
 	plan->needs_preload =
 		!plan->preload_value || !preload_has(plan->preload_value, own_preload);
-	plan->needs_options = own_options[0] && !has_options;
 }
 
 static size_t environment_text_size(const struct environment_plan *plan)
@@ -149,8 +169,9 @@ static char **environment_fill(const struct environment_plan *plan, char **list,
 		else
 			list[count++] = text;
 	}
-	if (plan->needs_options)
-		list[count++] = own_options;
+	for (int i = 0; i < OWN_VARIABLES; i++)
+		if (plan->missing >> i & 1)
+			list[count++] = own_variables[i].text;
 	list[count] = NULL;
 	return list;
 }
@@ -161,9 +182,10 @@ static char **environment_fill(const struct environment_plan *plan, char **list,
 		struct environment_plan plan_;                                                     \
 		char *const *result_ = (environment);                                              \
 		environment_look(&plan_, result_);                                                 \
-		if (plan_.needs_preload || plan_.needs_options)                                    \
+		if (plan_.needs_preload || plan_.missing)                                          \
 			result_ = environment_fill(&plan_,                                         \
-						   alloca((plan_.count + 3) * sizeof(char *)),     \
+						   alloca((plan_.count + OWN_VARIABLES + 2) *      \
+							  sizeof(char *)),                         \
 						   alloca(environment_text_size(&plan_)));         \
 		result_;                                                                           \
 	})

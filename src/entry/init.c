@@ -24,6 +24,7 @@
 #include "entry/options.h"
 #include "entry/route.h"
 #include "entry/signals.h"
+#include "file/own.h"
 #include "host/fd.h"
 #include "host/filter.h"
 #include "host/gate.h"
@@ -70,6 +71,9 @@ static int parts_start(bool with_trap)
 	if (err)
 		return err;
 	trap_start();
+	if (options.cache_bytes && own_start(options.cache_bytes, options.own))
+		log_warn("no page cache of %llu bytes is to be had",
+			 (unsigned long long)options.cache_bytes);
 	return 0;
 }
 

@@ -32,12 +32,13 @@
 #include "entry/calls.h"
 #include "entry/entry.h"
 #include "entry/next.h"
+#include "file/own.h"
 #include "host/fd.h"
 #include "host/gate.h"
 #include "host/kernel.h"
 #include "syscall/descriptor.h"
 
-long call_closing(int fd)
+static long closing(int fd)
 {
 	if (call_is_hidden(fd))
 		return -EBADF;
@@ -46,11 +47,25 @@ long call_closing(int fd)
 	return 0;
 }
 
+long call_closing(int fd)
+{
+	own_close_begin(fd);
+	return closing(fd);
+}
+
+void call_closed(int fd)
+{
+	own_close_end(fd);
+}
+
 long call_close(int fd)
 {
 	long err = call_closing(fd);
 
-	return err ? err : host_call(SYS_close, fd);
+	if (!err)
+		err = host_call(SYS_close, fd);
+	call_closed(fd);
+	return err;
 }
 
 /* Without close_range() in the kernel: one by one, as far as numbers can go. */
@@ -119,7 +134,7 @@ static void closing_range(unsigned first, unsigned last)
 
 	/* Without /proc, the numbers that may be open one by one. */
 	for (unsigned fd = first; folder < 0 && fd <= min_of(last, FD_SLOTS - 1u); fd++)
-		call_closing((int)fd);
+		closing((int)fd);
 	while (folder >= 0 &&
 	       (len = host_call(SYS_getdents64, folder, buffer, sizeof(buffer))) > 0) {
 		for (char *at = buffer; at < buffer + len; at += entry->size) {
@@ -129,7 +144,7 @@ static void closing_range(unsigned first, unsigned last)
 			fd = number_of(entry->name);
 			if (fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last &&
 			    fd != folder)
-				call_closing(fd);
+				closing(fd);
 		}
 	}
 	if (folder >= 0)
@@ -138,11 +153,16 @@ static void closing_range(unsigned first, unsigned last)
 
 long call_close_range(unsigned first, unsigned last, unsigned flags)
 {
+	long err;
+
 	if (first > last || flags & ~CLOSE_RANGE_UNSHARE || !entry_is_active)
 		return host_call(SYS_close_range, first, last, flags);
+	own_close_all_begin();
 	if (!process_is_borrowed())
 		closing_range(first, last);
-	return close_pieces(first, last, flags);
+	err = close_pieces(first, last, flags);
+	own_close_all_end();
+	return err;
 }
 
 static long duplicated(int from, long to)
@@ -178,8 +198,12 @@ long call_dup3(int from, int to, int flags)
 
 	if (from == to || flags & ~O_CLOEXEC)
 		return host_call(SYS_dup3, from, to, flags);
+	own_close_begin(to);
 	err = replacing(from, to);
-	return err ? err : duplicated(from, host_call(SYS_dup3, from, to, flags));
+	if (!err)
+		err = duplicated(from, host_call(SYS_dup3, from, to, flags));
+	own_close_end(to);
+	return err;
 }
 
 long call_dup2(int from, int to)
@@ -200,12 +224,32 @@ void call_fcntl_done(int fd, int command, long result)
 		descriptor_changed(fd);
 }
 
+/* A record lock of the program's: ours is not to be in its way. */
+static void call_fcntl_begin(int fd, int command)
+{
+	switch (command) {
+	case F_GETLK:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		own_lock_begin(fd, false);
+		break;
+	case F_SETLK:
+	case F_SETLKW:
+		own_lock_begin(fd, true);
+		break;
+	default:
+		break;
+	}
+}
+
 long call_fcntl(int fd, int command, long argument)
 {
 	long ret;
 
 	if (call_is_hidden(fd))
 		return -EBADF;
+	call_fcntl_begin(fd, command);
 	ret = host_call(SYS_fcntl, fd, command, argument);
 	call_fcntl_done(fd, command, ret);
 	return ret;
@@ -226,10 +270,14 @@ long call_mmap(void *addr, size_t len, int prot, int flags, int fd, s64 offset)
 RS_EXPORT int close(int fd)
 {
 	long err = call_closing(fd);
+	int ret;
 
 	if (err || unlikely(!next.close))
-		return (int)libc_result(err ? err : host_call(SYS_close, fd));
-	return next.close(fd);
+		ret = (int)libc_result(err ? err : host_call(SYS_close, fd));
+	else
+		ret = next.close(fd);
+	call_closed(fd);
+	return ret;
 }
 
 RS_EXPORT int close_range(unsigned first, unsigned last, int flags)
@@ -247,11 +295,12 @@ RS_EXPORT void closefrom(int lowest)
 
 RS_EXPORT int fclose(FILE *file)
 {
-	int fd = file ? fileno_unlocked(file) : -1;
+	int fd = file ? fileno_unlocked(file) : -1, ret;
 
-	if (fd >= 0 && call_is_known(fd))
-		call_closing(fd);
-	return next_get(fclose)(file);
+	call_closing(fd);
+	ret = next_get(fclose)(file);
+	call_closed(fd);
+	return ret;
 }
 
 RS_EXPORT int dup(int fd)
@@ -276,6 +325,7 @@ static int fcntl_any(int fd, int command, long argument)
 
 	if (call_is_hidden(fd) || unlikely(!next.fcntl64))
 		return (int)libc_result(call_fcntl(fd, command, argument));
+	call_fcntl_begin(fd, command);
 	ret = next.fcntl64(fd, command, argument);
 	call_fcntl_done(fd, command, ret);
 	return ret;

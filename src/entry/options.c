@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 
 #include "base/raw.h"
+#include "cache/cache.h"
+#include "host/memory.h"
 
 struct options options = OPTIONS_INIT;
 
@@ -156,11 +158,70 @@ int options_parse(struct options *o, const char *text, char *error)
 	return 0;
 }
 
+/* Bytes, or 0: not a size. */
+static u64 size_of(const char *text)
+{
+	static const char units[] = "KMGT";
+	u64 bytes = 0;
+	const char *unit;
+
+	if (*text < '0' || *text > '9')
+		return 0;
+	for (; *text >= '0' && *text <= '9'; text++)
+		if (__builtin_mul_overflow(bytes, (u64)10, &bytes) ||
+		    __builtin_add_overflow(bytes, (u64)(*text - '0'), &bytes))
+			return 0;
+	if (*text == '\0')
+		return bytes;
+	unit = strchr(units, *text & ~0x20); /* either case */
+	if (unit == NULL || text[1] != '\0' || bytes > UINT64_MAX >> (10 * (unit - units + 1)))
+		return 0;
+	return bytes << (10 * (unit - units + 1));
+}
+
+int options_parse_cache(struct options *o, const char *text, const char *globs, char *error)
+{
+	u64 bytes, limit = memory_bytes();
+
+	error[0] = '\0';
+	if (text && *text) {
+		bytes = size_of(text);
+		if (bytes == 0)
+			snprintf(error, OPTIONS_ERROR_SIZE,
+				 "the cache wants a size such as 512M or 2G, not '%.60s'", text);
+		else if (bytes < CACHE_LIMIT_MIN)
+			snprintf(error, OPTIONS_ERROR_SIZE,
+				 "a cache of '%.60s' is too small: %lluM at least", text,
+				 CACHE_LIMIT_MIN >> 20);
+		else if (bytes > limit)
+			snprintf(error, OPTIONS_ERROR_SIZE,
+				 "a cache of '%.60s' is more than the memory there is: %lluM", text,
+				 (unsigned long long)limit >> 20);
+		if (error[0])
+			return -EINVAL;
+		o->cache_bytes = bytes;
+	}
+	if (globs == NULL || *globs == '\0')
+		return 0;
+	if (o->cache_bytes == 0)
+		snprintf(error, OPTIONS_ERROR_SIZE, "files can be owned only if there is a cache");
+	else if (strlen(globs) >= sizeof(o->own))
+		snprintf(error, OPTIONS_ERROR_SIZE,
+			 "more than %d bytes of patterns of files to own", OPTIONS_OWN_MAX - 1);
+	if (error[0])
+		return -EINVAL;
+	strcpy(o->own, globs);
+	return 0;
+}
+
 int options_from_environment(char *error)
 {
 	struct options fresh = options;
 	int err = options_parse(&fresh, secure_getenv(OPTIONS_VARIABLE), error);
 
+	if (!err)
+		err = options_parse_cache(&fresh, secure_getenv(OPTIONS_CACHE),
+					  secure_getenv(OPTIONS_OWN), error);
 	if (!err)
 		options = fresh;
 	return err;

@@ -7,6 +7,11 @@
  *	stats_fd=N         the region shared with `ringside run --stats`; internal
  *	verbose            say on stderr what is decided
  *
+ * And two variables of their own, since their values may have commas in them:
+ *
+ *	RINGSIDE_CACHE=SIZE       a page cache of so many bytes; K, M, G: times 1024, ...
+ *	RINGSIDE_OWN=GLOB:GLOB    files that are this process's alone, by their paths
+ *
  * Options are separated by commas (so FILE has none in it); the last of two
  * that disagree counts; an empty option is passed over.
  *
@@ -23,7 +28,10 @@
 #include "base/types.h"
 
 #define OPTIONS_VARIABLE   "RINGSIDE"
+#define OPTIONS_CACHE      "RINGSIDE_CACHE"
+#define OPTIONS_OWN        "RINGSIDE_OWN"
 #define OPTIONS_PATH_MAX   1024
+#define OPTIONS_OWN_MAX    4096
 #define OPTIONS_ERROR_SIZE 192
 
 enum options_engine {
@@ -43,6 +51,8 @@ struct options {
 	bool verbose;
 	int stats_fd;                      /* -1: none */
 	char stats_file[OPTIONS_PATH_MAX]; /* "": none */
+	u64 cache_bytes;                   /* 0: no cache */
+	char own[OPTIONS_OWN_MAX];         /* globs, separated by colons; "": none */
 };
 
 #define OPTIONS_INIT ((struct options){.stats_fd = -1})
@@ -56,6 +66,13 @@ extern struct options options;
  * have been changed by then. Allocates nothing.
  */
 int options_parse(struct options *options, const char *text, char *error);
+
+/*
+ * The size in `text` (NULL or empty: none) becomes o->cache_bytes, the globs in `globs` (NULL:
+ * none) o->own. 0, or -EINVAL and the reason in `error`: no size, less than the cache can
+ * work with, more than there is memory, globs without a cache.
+ */
+int options_parse_cache(struct options *o, const char *text, const char *globs, char *error);
 
 /*
  * Adds those of the environment to the library's options: 0, or -EINVAL,

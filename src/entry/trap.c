@@ -20,6 +20,7 @@
 
 #include "entry/route.h"
 #include "entry/signals.h"
+#include "file/own.h"
 #include "host/filter.h"
 #include "host/gate.h"
 #include "observe/stats.h"
@@ -81,6 +82,8 @@ static long trapped_mmap(const long *args)
 static long trapped_call(const struct registers *regs)
 {
 	const long *a = regs->args;
+	long result;
+	u32 enter;
 
 	/* A filter inherited from an image whose gate was elsewhere: there is no way through. */
 	if (regs->pc == gate_return_address())
@@ -90,8 +93,11 @@ static long trapped_call(const struct registers *regs)
 	case SYS_io_uring_setup:
 		return route_setup((u32)a[0], (struct io_uring_params *)a[1]);
 	case SYS_io_uring_enter:
-		return route_enter((u32)a[0], (u32)a[1], (u32)a[2], (u32)a[3], (const void *)a[4],
-				   (size_t)a[5]);
+		enter = own_enter_begin(); /* what it closed by such calls, nobody has seen */
+		result = route_enter((u32)a[0], (u32)a[1], (u32)a[2], (u32)a[3], (const void *)a[4],
+				     (size_t)a[5]);
+		own_enter_end(enter);
+		return result;
 	case SYS_io_uring_register:
 		return route_register((u32)a[0], (u32)a[1], (void *)a[2], (u32)a[3]);
 	case SYS_mmap:

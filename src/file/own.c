@@ -20,13 +20,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/sysinfo.h>
 
 #include "base/log.h"
 #include "base/pages.h"
 #include "file/owned.h"
 #include "host/futex.h"
 #include "host/kernel.h"
+#include "host/memory.h"
 #include "host/sigaction.h"
 
 #define BUCKETS 1024u
@@ -83,27 +83,6 @@ void own_unguard(u64 mask)
 
 /* Start */
 
-u64 own_memory_bytes(void)
-{
-	struct sysinfo info;
-	char text[32];
-	u64 bytes, limit = 0;
-	long fd, n;
-
-	if (sysinfo(&info))
-		return UINT64_MAX;
-	bytes = (u64)info.totalram * info.mem_unit;
-	/* In a container: its own control group, as it sees it. */
-	fd = host_call(SYS_openat, AT_FDCWD, "/sys/fs/cgroup/memory.max", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return bytes;
-	n = host_call(SYS_read, fd, text, sizeof(text) - 1);
-	host_call(SYS_close, fd);
-	for (long i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++)
-		limit = limit * 10 + (u64)(text[i] - '0');
-	return limit ? min_of(bytes, limit) : bytes;
-}
-
 int own_start(u64 bytes, const char *patterns)
 {
 	u64 mask;
@@ -111,7 +90,7 @@ int own_start(u64 bytes, const char *patterns)
 
 	if (bytes < CACHE_LIMIT_MIN)
 		return -EINVAL;
-	if (bytes > own_memory_bytes())
+	if (bytes > memory_bytes())
 		return -ENOMEM;
 	mask = own_guard();
 	if (is_started && bytes != cache_bytes) {
@@ -285,14 +264,20 @@ static void detach_locked(int fd)
 		keeper_kick();
 }
 
-static void attach_locked(struct owned *owned, int fd)
+static void attach_locked(struct owned *owned, int fd, int flags)
 {
 	struct own_record *record = &own_records[fd];
 
+	store_relaxed(&record->is_append, (flags & O_APPEND) != 0);
 	if (fd_slots[fd].owned == own_index(owned))
 		return;
 	detach_locked(fd);
-	*record = (struct own_record){.next = owned->first, .prev = -1, .verified = own_enter};
+	*record = (struct own_record){
+		.next = owned->first,
+		.prev = -1,
+		.verified = own_enter,
+		.is_append = flags & O_APPEND,
+	};
 	if (owned->first >= 0)
 		own_records[owned->first].prev = fd;
 	owned->first = fd;
@@ -443,7 +428,7 @@ static struct owned *attach_by_wish_locked(int fd, const struct stat *status, in
 		return NULL;
 	if (wish == WISH_EXCLUSIVE)
 		make_exclusive_locked(owned);
-	attach_locked(owned, fd);
+	attach_locked(owned, fd, flags);
 	return owned;
 }
 
@@ -566,7 +551,7 @@ void own_join(int fd)
 	mask = own_guard();
 	owned = find_locked(status.st_dev, status.st_ino);
 	if (owned && owned->descriptors > 0) {
-		attach_locked(owned, fd);
+		attach_locked(owned, fd, (int)flags);
 		store_relaxed(&fd_slots[fd].kind,
 			      is_readable((int)flags) ? FILE_OWNED : plain_kind((int)flags));
 		if (is_readable((int)flags))
@@ -612,15 +597,18 @@ void own_lock_begin_slow(int fd, bool is_posix)
 
 void own_unwatched_slow(int fd)
 {
+	long flags = host_call(SYS_fcntl, fd, F_GETFL);
+	bool may_be_owned = is_listed(fd);
 	struct owned *owned;
 	struct stat status;
 	u64 mask;
 
-	if (own_status(fd, &status) < 0 || !S_ISREG(status.st_mode))
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || own_status(fd, &status) < 0 ||
+	    !S_ISREG(status.st_mode))
 		return;
 	mask = own_guard();
 	owned = find_locked(status.st_dev, status.st_ino);
-	if (owned == NULL && is_listed(fd))
+	if (owned == NULL && may_be_owned)
 		owned = create_locked(status.st_dev, status.st_ino);
 	if (owned != NULL) {
 		owned->keep |= OWN_KEEP_UNWATCHED;
@@ -635,7 +623,7 @@ void own_opened_slow(int fd, int flags)
 	struct stat status;
 	u64 mask;
 
-	if (load_relaxed(&own_exclusive_count) == 0 || own_status(fd, &status) < 0)
+	if (load_acquire(&own_exclusive_count) == 0 || own_status(fd, &status) < 0)
 		return;
 	mask = own_guard();
 	owned = find_locked(status.st_dev, status.st_ino);

@@ -66,9 +66,6 @@ extern u32 own_exclusive_count;
  */
 int own_start(u64 bytes, const char *globs);
 
-/* Bytes of memory in this machine, or as many as this control group may have if that is less. */
-u64 own_memory_bytes(void);
-
 /* file_classify() of a regular file: attaches fd, tries to own the file if it `may_take` it, says
  * FILE_OWNED if our cache may hold it. `closes`: own_closes() before the kernel was asked. */
 enum file_kind own_classify(int fd, u32 closes, const struct stat *status, int flags,
@@ -126,6 +123,33 @@ static inline void own_changed(int fd, u64 offset, u64 end)
 		own_changed_slow(fd, offset, end);
 }
 
+/* What has to be known before a write so that it can be told afterwards which bytes it changed: one
+ * at the file's position, or an appending one, does not say. On a stack, or in a request. */
+struct own_writer {
+	u64 size;       /* bytes, of the file as our cache knew it */
+	s64 position;   /* -1: not asked for */
+	bool is_owned;  /* fd was attached to a file */
+	bool is_append; /* wherever it writes, it is behind the end */
+};
+
+#define OWN_AT_POSITION ((u64)-1)
+
+/* Before the write. `offset`: OWN_AT_POSITION, or where; `rw_flags`: RWF_*. */
+void own_write_begin_slow(struct own_writer *writer, int fd, u64 offset, int rw_flags);
+
+static inline void own_write_begin(struct own_writer *writer, int fd, u64 offset, int rw_flags)
+{
+	writer->is_owned = false;
+	if (unlikely(load_relaxed(&own_exclusive_count) > 0))
+		own_write_begin_slow(writer, fd, offset, rw_flags);
+}
+
+/* After it wrote `bytes`: where, at least. */
+struct own_range {
+	u64 offset, end;
+};
+struct own_range own_write_range(const struct own_writer *writer, int fd, u64 offset, u64 bytes);
+
 /* The same by path or by status, for truncate(). */
 void own_changed_inode(const struct stat *status);
 
@@ -177,6 +201,7 @@ struct own_record {
 	struct readahead readahead;
 	s32 next, prev; /* (l) descriptors of one file; -1: none */
 	u32 verified;   /* (a) the enter in which the number was looked at */
+	bool is_append; /* (l) to store; (a): O_APPEND */
 };
 
 extern struct own_record own_records[FD_SLOTS];

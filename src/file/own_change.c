@@ -13,9 +13,17 @@
  * The kernel:  kiocb_invalidate_post_direct_write()
  */
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <unistd.h>
 
 #include "cache/fill.h"
 #include "file/owned.h"
+#include "host/kernel.h"
+
+/* Newer than some headers. */
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
 
 void own_resize(struct owned *owned)
 {
@@ -101,6 +109,42 @@ void own_changed_slow(int fd, u64 offset, u64 end)
 
 	if (own_change_begin_slow(&change, fd, offset, end))
 		change_all(&change);
+}
+
+void own_write_begin_slow(struct own_writer *writer, int fd, u64 offset, int rw_flags)
+{
+	u32 index = attached(fd);
+	cache_binding binding = index ? load_acquire(&own_file(index)->binding) : 0;
+
+	*writer = (struct own_writer){.position = -1};
+	if (index == 0 || fd_slot(fd) == NULL)
+		return;
+	writer->is_owned = true;
+	writer->is_append = rw_flags & RWF_APPEND || (load_relaxed(&own_records[fd].is_append) &&
+						      !(rw_flags & RWF_NOAPPEND));
+	writer->size = binding ? cache_file_size(binding) : 0;
+	if (offset == OWN_AT_POSITION && !writer->is_append)
+		writer->position = host_call(SYS_lseek, fd, 0, SEEK_CUR);
+}
+
+struct own_range own_write_range(const struct own_writer *writer, int fd, u64 offset, u64 bytes)
+{
+	s64 after;
+
+	if (writer->is_owned && writer->is_append)
+		return (struct own_range){writer->size, UINT64_MAX};
+	/* Only where fd was unknown before may it append without our knowing. */
+	if (offset != OWN_AT_POSITION &&
+	    (writer->is_owned || (fd_slot(fd) && !load_relaxed(&own_records[fd].is_append))))
+		return (struct own_range){offset, offset + bytes};
+	after = host_call(SYS_lseek, fd, 0, SEEK_CUR);
+	if (!writer->is_owned || writer->position < 0 || after < (s64)bytes)
+		return (struct own_range){0, UINT64_MAX};
+	/* Another thread's write may have moved the position as well: both ends count. */
+	return (struct own_range){
+		min_of((u64)writer->position, (u64)after - bytes),
+		max_of((u64)writer->position + bytes, (u64)after),
+	};
 }
 
 void own_changed_inode(const struct stat *status)

@@ -5,6 +5,7 @@
  */
 #include <sys/epoll.h>
 
+#include "file/own.h"
 #include "host/kernel.h"
 #include "host/usercopy.h"
 #include "op/ops.h"
@@ -32,8 +33,10 @@ OP_ISSUE(close)
 	/* A ring is not closed by a request, nor is what is not the program's. */
 	if (hooks.is_ring(req->ring, req->fd) || fd_is_private(req->fd))
 		return request_done(req, -EBADF);
+	own_close_begin(req->fd);
 	hooks.closing_in_driver(req->ring, req->fd);
 	err = host_call(SYS_close, req->fd);
+	own_close_end(req->fd);
 	return request_done(req, err);
 }
 

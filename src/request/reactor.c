@@ -34,6 +34,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "file/own.h"
 #include "host/clock.h"
 #include "host/futex.h"
 #include "host/kernel.h"
@@ -308,7 +309,10 @@ static void *reactor_body(void *unused)
 {
 	thread_set_name("ringside/react");
 	for (u64 round = 0;; round++) {
-		u64 sleep_ns = visit_all();
+		u64 sleep_ns;
+
+		own_enter_begin(); /* what the program closed meanwhile, nobody has seen */
+		sleep_ns = visit_all();
 
 		if (sleep_ns == 0) {
 			/* SQPOLL: spin, but let others have the processor, and events their

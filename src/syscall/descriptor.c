@@ -30,6 +30,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "file/own.h"
 #include "file/pagein.h"
 #include "host/kernel.h"
 #include "request/futex.h"
@@ -67,7 +68,7 @@ bool descriptor_is_known(int fd)
 	const struct fd_slot *slot = fd_slot(fd);
 
 	return slot && (load_relaxed(&slot->ring) || load_relaxed(&slot->file) ||
-			load_relaxed(&slot->kind) != FILE_UNKNOWN);
+			load_relaxed(&slot->kind) != FILE_UNKNOWN || load_relaxed(&slot->owned));
 }
 
 /* A vfork() child shares our memory but not our descriptors: what it closes is its own. */
@@ -240,7 +241,11 @@ void descriptor_closing(int fd)
 	struct ring *ring;
 	struct file *file;
 
-	if (!descriptor_is_known(fd) || is_other_process())
+	if (!descriptor_is_known(fd))
+		return;
+	if (process_id == 0)
+		file_forget(fd); /* there is no ring yet, but a file may be owned */
+	if (is_other_process())
 		return;
 	ring = exchange_full(&slot->ring, NULL);
 	if (ring != NULL)
@@ -438,7 +443,8 @@ void descriptor_fork_child(void)
 	punt_fork_child();
 	futex_fork_child();
 	reactor_fork_child();
-	fd_fork_child();
+	own_fork_child();
+	fd_fork_child(); /* with the leased files among them: a lease ends when all have closed */
 	stats_after_fork();
 	/* Still 0 where the parent had no ring: descriptor_init() is then to run here. */
 	if (process_id)

@@ -44,22 +44,6 @@ bool page_lock_try(u64 *word)
 	return true;
 }
 
-u32 page_pin(u64 *word, bool touch)
-{
-	u64 old = load_relaxed(word), new;
-
-	do {
-		page_check(old);
-		if (!(old & PAGE_UPTODATE))
-			return 0;
-		rs_assert((old & PAGE_PIN_MASK) != PAGE_PIN_MASK);
-		new = old + PAGE_PIN_ONE;
-		if (touch && (old & PAGE_REF_MASK) != PAGE_REF_MASK)
-			new += PAGE_REF_ONE;
-	} while (!compare_exchange(word, &old, new));
-	return page_frame(old);
-}
-
 /*
  * A locker is next in the queue: gives it the lock if the page is free, else makes
  * sure that whoever frees it will know of the locker. The queue is locked.
@@ -87,7 +71,7 @@ static void clear_waiters(u64 *word)
 }
 
 /* The page was unlocked, the last pin went, or it went itself: whoever is next may go on. */
-static RS_COLD void page_wake(u64 *word)
+RS_COLD void page_wake(u64 *word)
 {
 	struct wait_queue *queue = wait_queue_lock(word);
 	struct wait_entry *entry;
@@ -113,17 +97,6 @@ static RS_COLD void page_wake(u64 *word)
 	if (entry == NULL || wait_queue_first_locked(queue, word) == NULL)
 		clear_waiters(word);
 	wait_queue_unlock(queue);
-}
-
-void page_unpin(u64 *word)
-{
-	u64 old = sub_full(word, PAGE_PIN_ONE);
-
-	page_check(old);
-	rs_assert(page_pins(old) > 0);
-	/* Who waits while the page is locked waits for its owner, not for us. */
-	if (unlikely(old & PAGE_WAITERS) && !(old & PAGE_LOCKED) && page_pins(old) == 1)
-		page_wake(word);
 }
 
 void page_unlock(u64 *word, enum page_outcome outcome)

@@ -103,8 +103,35 @@ bool page_lock_try(u64 *word);
  * If the page is up to date: its frame's number, and the frame stays until page_unpin(). Else 0,
  * and nothing is changed. `touch`: it counts as a use (reclaim). Any thread.
  */
-u32 page_pin(u64 *word, bool touch);
-void page_unpin(u64 *word);
+static inline u32 page_pin(u64 *word, bool touch)
+{
+	u64 old = load_relaxed(word), new;
+
+	do {
+		page_check(old);
+		if (!(old & PAGE_UPTODATE))
+			return 0;
+		rs_assert((old & PAGE_PIN_MASK) != PAGE_PIN_MASK);
+		new = old + PAGE_PIN_ONE;
+		if (touch && (old & PAGE_REF_MASK) != PAGE_REF_MASK)
+			new += PAGE_REF_ONE;
+	} while (!compare_exchange(word, &old, new));
+	return page_frame(old);
+}
+
+/* Whoever waits for the page, and may go on, does. Takes the wait queue's lock. */
+void page_wake(u64 *word);
+
+static inline void page_unpin(u64 *word)
+{
+	u64 old = sub_full(word, PAGE_PIN_ONE);
+
+	page_check(old);
+	rs_assert(page_pins(old) > 0);
+	/* Who waits while the page is locked waits for its owner, not for us. */
+	if (unlikely(old & PAGE_WAITERS) && !(old & PAGE_LOCKED) && page_pins(old) == 1)
+		page_wake(word);
+}
 
 enum page_outcome {
 	PAGE_FILLED,  /* the frame holds the file's bytes */

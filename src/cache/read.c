@@ -57,7 +57,7 @@
 #define WAKES_MAX 16
 
 /* Of a page that will be copied soon: the processor's own prefetcher sees the rest coming. */
-#define PREFETCH_LINES 8u
+#define PREFETCH_BYTES 512u
 
 /* Reads that may wait at a time: their memory counts against the limit. */
 static u32 waiters_max;     /* (c) */
@@ -185,41 +185,41 @@ enum cache_verdict cache_read_try(struct cache_read *read)
 	}
 }
 
-s32 cache_read_hit(cache_binding binding, const struct readahead *readahead, u64 offset, void *user,
-		   u32 count)
+bool cache_hit_pin(struct cache_hit *hit, cache_binding binding, const struct readahead *readahead,
+		   u64 offset, u32 count)
 {
 	u64 page = offset >> PAGE_SHIFT;
 	u32 in_page = (u32)(offset & (PAGE_BYTES - 1)), frame;
 	struct file_view view;
-	s32 result;
 
 	if (count > PAGE_BYTES - in_page || !file_view(binding, &view) || offset >= view.size ||
 	    page >= view.capacity || readahead_is_due(readahead, page))
-		return -EAGAIN;
-	frame = page_pin(&view.words[page], is_touch(readahead, page, in_page));
+		return false;
+	hit->word = &view.words[page];
+	frame = page_pin(hit->word, is_touch(readahead, page, in_page));
 	if (frame == 0)
-		return -EAGAIN;
-	result = (s32)min_of((u64)count, view.size - offset);
-	if (unlikely(!file_view_is_current(&view) ||
-		     copy_to_user(user, frame_address(frame) + in_page, (u32)result)))
-		result = -EAGAIN;
-	page_unpin(&view.words[page]);
-	frames_wake();
-	return result;
+		return false;
+	if (unlikely(!file_view_is_current(&view))) {
+		cache_hit_unpin(hit);
+		return false;
+	}
+	hit->bytes = frame_address(frame) + in_page;
+	hit->count = (u32)min_of((u64)count, view.size - offset);
+	/* The copy comes when others were pinned. */
+	for (u32 i = 0; i < PREFETCH_BYTES; i += CACHE_LINE)
+		__builtin_prefetch(hit->bytes + i);
+	return true;
 }
 
-void cache_read_prefetch(cache_binding binding, u64 offset)
+int cache_hit_copy(const struct cache_hit *hit)
 {
-	struct file_view view;
-	u64 page = offset >> PAGE_SHIFT;
-	const char *bytes;
+	return copy_to_user(hit->user, hit->bytes, hit->count);
+}
 
-	if (!file_view(binding, &view) || page >= view.capacity)
-		return;
-	bytes = frame_address(page_frame(load_relaxed(&view.words[page])));
-	bytes += offset & (PAGE_BYTES - 1);
-	for (u32 i = 0; i < PREFETCH_LINES; i++)
-		__builtin_prefetch(bytes + (u64)i * CACHE_LINE);
+void cache_hit_unpin(const struct cache_hit *hit)
+{
+	page_unpin(hit->word);
+	frames_wake();
 }
 
 /* Caught. */

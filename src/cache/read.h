@@ -44,11 +44,25 @@ enum cache_verdict {
  * thread. */
 enum cache_verdict cache_read_try(struct cache_read *read);
 
-/* A read of at most one page, all of which is there: the bytes copied, fewer than `count` at the
- * end of the file. Else -EAGAIN: the program's memory may have been written, for cache_read_try()
- * to find out. Any thread. */
-s32 cache_read_hit(cache_binding binding, const struct readahead *readahead, u64 offset, void *user,
-		   u32 count);
+/*
+ * A read of at most one page, all of which is there. Many of them are made in three steps:
+ * all are pinned, all are copied, all are unpinned. A locked instruction waits for the stores
+ * before it, so between two copies it would keep the second from starting early.
+ */
+struct cache_hit {
+	u64 *word;         /* of the pinned page */
+	const char *bytes; /* in its frame */
+	void *user;
+	u32 count; /* fewer than asked for at the end of the file */
+};
+
+/* True: it is there, and pinned until cache_hit_unpin(), which comes soon and whatever happens.
+ * False: nothing was done. Any thread. */
+bool cache_hit_pin(struct cache_hit *hit, cache_binding binding, const struct readahead *readahead,
+		   u64 offset, u32 count);
+/* 0, or -EFAULT: a part may have been written. */
+int cache_hit_copy(const struct cache_hit *hit);
+void cache_hit_unpin(const struct cache_hit *hit);
 
 /* After CAUGHT: makes sure that the page is being filled, and enqueues. WAITING, RETRY, FAILED or
  * REFUSED. `waiter` is zeroed but for `retry` before the first wait. cache_submit() follows, at
@@ -57,8 +71,5 @@ enum cache_verdict cache_read_wait(struct cache_read *read, struct cache_waiter 
 
 /* True: it waited, waits no more, and retry() will not be called. */
 bool cache_read_cancel(struct cache_waiter *waiter);
-
-/* Has the processor load what a read of that place will touch first; changes nothing. */
-void cache_read_prefetch(cache_binding binding, u64 offset);
 
 #endif

@@ -26,6 +26,9 @@ long usercopy_bytes(void *dst, const void *src, size_t size);
 long usercopy_string(char *dst, const char *src, size_t size);
 long usercopy_touch(const void *addr, size_t size, int writable);
 
+/* (c) after usercopy_init(); read by usercopy_bytes() */
+bool usercopy_has_avx;
+
 extern const char usercopy_fault_begin[], usercopy_fault_end[], usercopy_fault_fixup[];
 
 /* The end of the part of the address space that user mode may hold on any kernel. */
@@ -110,6 +113,10 @@ int usercopy_init(void)
 
 	if (exchange_full(&init_state, 1))
 		return 0;
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	usercopy_has_avx = __builtin_cpu_supports("avx");
+#endif
 	err = sigaction_set(SIGSEGV, &action, &earlier_segv);
 	if (!err)
 		err = sigaction_set(SIGBUS, &action, &earlier_bus);

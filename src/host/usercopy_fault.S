@@ -36,9 +36,9 @@ LABEL(usercopy_fault_begin)
 #if defined(__x86_64__)
 
 ROUTINE(usercopy_bytes)
-	movq	%rdx, %rcx
 	cmpq	$256, %rdx
-	jae	2f
+	jae	5f
+8:	movq	%rdx, %rcx
 	shrq	$3, %rcx
 	jz	1f
 0:	movq	(%rsi), %rax
@@ -57,7 +57,28 @@ ROUTINE(usercopy_bytes)
 	decl	%ecx
 	jnz	4b
 	jmp	3f
-2:	cld
+5:	/* Up to a few pages' parts, the start of a string instruction takes longer than the copy. */
+	cmpq	$2048, %rdx
+	jae	2f
+	cmpb	$0, usercopy_has_avx(%rip)
+	je	2f
+6:	vmovdqu	(%rsi), %ymm0
+	vmovdqu	32(%rsi), %ymm1
+	vmovdqu	64(%rsi), %ymm2
+	vmovdqu	96(%rsi), %ymm3
+	vmovdqu	%ymm0, (%rdi)
+	vmovdqu	%ymm1, 32(%rdi)
+	vmovdqu	%ymm2, 64(%rdi)
+	vmovdqu	%ymm3, 96(%rdi)
+	subq	$-128, %rsi
+	subq	$-128, %rdi
+	addq	$-128, %rdx
+	cmpq	$128, %rdx
+	jae	6b
+	vzeroupper
+	jmp	8b
+2:	movq	%rdx, %rcx
+	cld
 	rep movsb
 3:	xorl	%eax, %eax
 	ret

@@ -59,6 +59,10 @@ void check_read(struct workload *load, unsigned int slot, long result);
 /* Keeps BENCH_DEPTH reads in flight until `ops` more are done; leaves the others in flight. */
 uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t ops);
 
+/* operations.c */
+uint64_t messages_there_and_back(struct workload *load, uint64_t ops);
+uint64_t files_opened_and_closed(struct workload *load, uint64_t ops);
+
 /* rivals.c */
 uint64_t posixaio_reads(struct workload *load, uint64_t ops);
 uint64_t libaio_reads(struct workload *load, uint64_t ops);

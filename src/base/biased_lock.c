@@ -75,18 +75,12 @@ static void biased_lock_rebias(struct biased_lock *lock)
 
 void biased_lock_acquire_slow(struct biased_lock *lock)
 {
-	if (load_relaxed(&lock->bias) == thread_id()) {
-		/* It stored `inside` and found that it may not: it retreats, and who waits for
-		 * that is woken. */
-		store_release(&lock->inside, 0);
-		biased_lock_wake_revoker(lock);
-		lock_acquire(&lock->word);
-	} else {
-		lock_acquire(&lock->word);
-		if (load_relaxed(&lock->bias) && !load_relaxed(&lock->revoked))
-			lock->revocations++;
-		biased_lock_revoke(lock, true);
-	}
+	lock_acquire(&lock->word);
+	if (load_relaxed(&lock->bias) == thread_id())
+		return;
+	if (load_relaxed(&lock->bias) && !load_relaxed(&lock->revoked))
+		lock->revocations++;
+	biased_lock_revoke(lock, true);
 }
 
 bool biased_lock_acquire_try(struct biased_lock *lock)
@@ -98,6 +92,12 @@ bool biased_lock_acquire_try(struct biased_lock *lock)
 		return false;
 	}
 	return true;
+}
+
+void biased_lock_retreat(struct biased_lock *lock)
+{
+	store_release(&lock->inside, 0);
+	biased_lock_wake_revoker(lock);
 }
 
 void biased_lock_wake_revoker(struct biased_lock *lock)

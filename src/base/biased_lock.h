@@ -50,6 +50,8 @@ struct biased_lock {
 void biased_lock_acquire_slow(struct biased_lock *lock);
 void biased_lock_release_slow(struct biased_lock *lock);
 void biased_lock_wake_revoker(struct biased_lock *lock);
+/* The owner stored `inside` and found that it may not. */
+void biased_lock_retreat(struct biased_lock *lock);
 
 static inline bool biased_lock_is_mine(const struct biased_lock *lock)
 {
@@ -63,12 +65,14 @@ static inline void biased_lock_acquire(struct biased_lock *lock)
 {
 	u32 self = thread_id();
 
-	if (likely(load_relaxed(&lock->bias) == self)) {
+	/* A bias that was lost for good costs one look. */
+	if (likely(load_relaxed(&lock->bias) == self && !load_relaxed(&lock->revoked))) {
 		rs_assert(!biased_lock_is_mine(lock));
 		store_relaxed(&lock->inside, 1);
 		barrier_compiler(); /* the processor's barrier is in biased_lock_revoke() */
 		if (likely(!load_acquire(&lock->revoked)))
 			return;
+		biased_lock_retreat(lock);
 	}
 	biased_lock_acquire_slow(lock);
 }

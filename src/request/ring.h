@@ -215,6 +215,10 @@ void ring_run(struct ring *ring);
 /* Driver. Makes posted CQEs visible: tail, backlog, registered eventfd, pollers, other sleepers. */
 void ring_commit(struct ring *ring);
 
+/* Driver, who is no program's thread of this ring: the same for a message, and the lock is released
+ * before anybody is woken, who would need it. */
+void ring_commit_message(struct ring *ring);
+
 /* Driver. Moves what fits from the backlog into the CQ, and shows it. */
 void ring_flush_backlog(struct ring *ring);
 

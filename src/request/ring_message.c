@@ -78,13 +78,9 @@ static int lock_target(struct ring *ring)
 
 static void unlock_target(struct ring *ring)
 {
-	if (ring_is_deferred(ring) && ring->ready_head != NULL) {
+	if (ring_is_deferred(ring) && ring->ready_head != NULL)
 		wait_deferred_ready(ring);
-		if (ring->sleepers > 0)
-			wait_wake(ring);
-	}
-	ring_commit(ring);
-	ring_unlock(ring);
+	ring_commit_message(ring);
 }
 
 int ring_message_send(struct ring *ring, const struct ring_message *message)

@@ -124,13 +124,6 @@ void wait_wants_wake(struct ring *ring, bool is_wanted)
 	barrier_full(); /* pairs with the push in request_task_work_add() */
 }
 
-/* Other threads sleep in this ring while CQEs were posted: each of them looks once. */
-static void kick_sleepers(struct ring *ring)
-{
-	ring->kicks = ring->sleepers;
-	wait_wake(ring);
-}
-
 static void notify_event_fd(struct ring *ring)
 {
 	ring->event_is_due = false;
@@ -143,9 +136,11 @@ static bool has_new_cqes(const struct ring *ring)
 	return ring->cq.tail != load_relaxed(&ring->memory.header->cq_tail);
 }
 
-void ring_commit(struct ring *ring)
+/* True: other threads sleep in this ring while CQEs were posted, and one is to be woken, so that
+ * each of them looks once. */
+static bool commit(struct ring *ring)
 {
-	bool is_new;
+	bool is_new, has_sleepers = ring->sleepers > 0;
 
 	while (unlikely(!list_is_empty(&ring->count_timeouts)) && timer_count_flush(ring))
 		ring_run(ring);
@@ -154,14 +149,37 @@ void ring_commit(struct ring *ring)
 	if (unlikely(ring->event_fd >= 0 && ring->event_is_due))
 		notify_event_fd(ring);
 	if (!is_new)
-		return;
-	if (unlikely(ring->sleepers > 0))
-		kick_sleepers(ring);
+		return false;
+	if (unlikely(has_sleepers))
+		ring->kicks = ring->sleepers;
 	barrier_compiler(); /* the full barrier is in ring_poll_fd(), on behalf of all threads */
 	if (unlikely(load_relaxed(&ring->poll_fd) >= 0)) {
 		eventfd_signal(ring->poll_fd);
 		ring->poll_fd_is_set = true;
 	}
+	return has_sleepers;
+}
+
+void ring_commit(struct ring *ring)
+{
+	if (unlikely(commit(ring)))
+		wait_wake(ring);
+}
+
+void ring_commit_message(struct ring *ring)
+{
+	bool must_wake = commit(ring);
+
+	/* One that waits for its task work to be run. */
+	must_wake |= ring->ready_head != NULL && ring->sleepers > 0;
+	if (!must_wake) {
+		ring_unlock(ring);
+		return;
+	}
+	add_full(&ring->wakers, 1);
+	ring_unlock(ring);
+	wait_wake(ring);
+	sub_full(&ring->wakers, 1); /* pairs with ring_delete() */
 }
 
 void wait_notify(struct ring *ring)

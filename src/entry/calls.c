@@ -68,6 +68,18 @@ static const short call_numbers[] = {
 	SYS_execve,
 	SYS_execveat,
 	SYS_exit_group,
+#ifdef SYS_open
+	SYS_open,
+	SYS_creat,
+#endif
+	SYS_openat,
+	SYS_truncate,
+	SYS_ftruncate,
+	SYS_fallocate,
+	SYS_copy_file_range,
+	SYS_splice,
+	SYS_sendfile,
+	SYS_fadvise64,
 };
 
 void calls_init(void)
@@ -76,7 +88,19 @@ void calls_init(void)
 		entry_call_bits[call_numbers[i] / 64] |= 1ull << (call_numbers[i] % 64);
 }
 
-/* Reading and writing: only a ring descriptor differs. */
+/* Where a write goes, as own_write_begin() wants it. */
+static u64 write_offset(long nr, long offset)
+{
+	return nr == SYS_write || nr == SYS_writev ? OWN_AT_POSITION : (u64)offset;
+}
+
+static bool is_write(long nr)
+{
+	return nr == SYS_write || nr == SYS_writev || nr == SYS_pwrite64 || nr == SYS_pwritev ||
+	       nr == SYS_pwritev2;
+}
+
+/* Reading and writing: a ring descriptor differs, and a write to a file that we own. */
 static long call_transfer(long nr, long fd, long b, long c, long d, long e, long f)
 {
 	if (call_is_ring((int)fd)) {
@@ -86,6 +110,16 @@ static long call_transfer(long nr, long fd, long b, long c, long d, long e, long
 			return -EINVAL;
 		return -ESPIPE;
 	}
+	if (is_write(nr) && unlikely(load_relaxed(&own_exclusive_count) > 0)) {
+		u64 offset = write_offset(nr, d);
+		struct write_watch watch;
+		long written;
+
+		write_watch_begin(&watch, (int)fd, offset, nr == SYS_pwritev2 ? (int)f : 0);
+		written = host_call(nr, fd, b, c, d, e, f);
+		write_watch_end(&watch, (int)fd, offset, written);
+		return written;
+	}
 	return host_call(nr, fd, b, c, d, e, f);
 }
 
@@ -93,7 +127,8 @@ static long call_descriptor(long nr, long a, long b, long c, long d, long e, lon
 {
 	switch (nr) {
 	case SYS_mmap:
-		return call_mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f);
+		return call_mapped(call_mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f),
+				   (int)d, (int)e);
 	case SYS_close:
 		return call_close((int)a);
 #ifdef SYS_close_range
@@ -143,6 +178,8 @@ static long call_dispatch(long nr, long a, long b, long c, long d, long e, long 
 	ret = call_wait(nr, a, b, c, d, e, f);
 	if (ret == -ENOSYS)
 		ret = call_signal(nr, a, b, c, d);
+	if (ret == -ENOSYS)
+		ret = call_file(nr, a, b, c, d, e, f);
 	if (ret == -ENOSYS)
 		ret = call_descriptor(nr, a, b, c, d, e, f);
 	return ret;

@@ -9,6 +9,7 @@
 #define RS_ENTRY_CALLS_H
 
 #include "entry/entry.h"
+#include "file/own.h"
 #include "host/fd.h"
 #include "syscall/descriptor.h"
 
@@ -19,6 +20,9 @@ long call_dup2(int from, int to);
 long call_dup3(int from, int to, int flags);
 long call_fcntl(int fd, int command, long argument);
 long call_mmap(void *addr, size_t len, int prot, int flags, int fd, s64 offset);
+/* After call_mmap(), which returned `addr`: returns it. Bytes of a file that is mapped so that it can
+ * be written may change from now on without a call. */
+long call_mapped(long addr, int flags, int fd);
 long call_epoll_ctl(int epoll, int op, int fd, void *event);
 
 /*
@@ -58,6 +62,32 @@ void call_closed(int fd);
 
 /* After a successful fcntl(). */
 void call_fcntl_done(int fd, int command, long result);
+
+/* What has to be known around a write that may be to a file of ours (files.c). */
+struct write_watch {
+	struct own_writer writer;
+};
+
+void write_watch_begin_slow(struct write_watch *watch, int fd, u64 offset, int rw_flags);
+void write_watch_end_slow(const struct write_watch *watch, int fd, u64 offset, long written);
+
+/* `offset`: OWN_AT_POSITION, or where. */
+static inline void write_watch_begin(struct write_watch *watch, int fd, u64 offset, int rw_flags)
+{
+	watch->writer.is_owned = false;
+	if (unlikely(load_relaxed(&own_exclusive_count) > 0))
+		write_watch_begin_slow(watch, fd, offset, rw_flags);
+}
+
+static inline void write_watch_end(const struct write_watch *watch, int fd, u64 offset,
+				   long written)
+{
+	if (written > 0 && unlikely(load_acquire(&own_exclusive_count) > 0))
+		write_watch_end_slow(watch, fd, offset, written);
+}
+
+/* Calls on files in the raw form of syscall(): -ENOSYS if `nr` is none of them. */
+long call_file(long nr, long a, long b, long c, long d, long e, long f);
 
 /*
  * A call that waits for descriptors or with a signal mask, in the raw form of

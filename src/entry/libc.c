@@ -353,14 +353,26 @@ RS_EXPORT int fcntl64(int fd, int command, ...)
 	return fcntl_any(fd, command, argument);
 }
 
+long call_mapped(long addr, int flags, int fd)
+{
+	if (flags & MAP_ANONYMOUS || (flags & MAP_TYPE) == MAP_PRIVATE ||
+	    (addr < 0 && addr > -4096))
+		return addr;
+	if (load_relaxed(&own_is_on) && !process_is_borrowed())
+		own_unwatched(fd);
+	return addr;
+}
+
 RS_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return (void *)libc_result(call_mmap(addr, len, prot, flags, fd, offset));
+	return (void *)libc_result(
+		call_mapped(call_mmap(addr, len, prot, flags, fd, offset), flags, fd));
 }
 
 RS_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
 {
-	return (void *)libc_result(call_mmap(addr, len, prot, flags, fd, offset));
+	return (void *)libc_result(
+		call_mapped(call_mmap(addr, len, prot, flags, fd, offset), flags, fd));
 }
 
 /*
@@ -389,10 +401,21 @@ RS_EXPORT ssize_t read(int fd, void *buf, size_t len)
 	return CALL_NEXT(read, SYS_read, fd, buf, len);
 }
 
+/* The pages of an owned file that a write changed are dropped before the program hears of it. */
+#define WATCHED(fd, at, flags, call)                                                               \
+	({                                                                                         \
+		struct write_watch watch_;                                                         \
+		ssize_t written_;                                                                  \
+		write_watch_begin(&watch_, fd, (u64)(at), flags);                                  \
+		written_ = (call);                                                                 \
+		write_watch_end(&watch_, fd, (u64)(at), written_);                                 \
+		written_;                                                                          \
+	})
+
 RS_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 {
 	RING_REFUSES(fd, EINVAL);
-	return CALL_NEXT(write, SYS_write, fd, buf, len);
+	return WATCHED(fd, OWN_AT_POSITION, 0, CALL_NEXT(write, SYS_write, fd, buf, len));
 }
 
 RS_EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
@@ -404,7 +427,7 @@ RS_EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 RS_EXPORT ssize_t writev(int fd, const struct iovec *vector, int count)
 {
 	RING_REFUSES(fd, EINVAL);
-	return CALL_NEXT(writev, SYS_writev, fd, vector, count);
+	return WATCHED(fd, OWN_AT_POSITION, 0, CALL_NEXT(writev, SYS_writev, fd, vector, count));
 }
 
 RS_EXPORT ssize_t pread64(int fd, void *buf, size_t len, off64_t at)
@@ -416,7 +439,7 @@ RS_EXPORT ssize_t pread64(int fd, void *buf, size_t len, off64_t at)
 RS_EXPORT ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t at)
 {
 	RING_REFUSES(fd, ESPIPE);
-	return CALL_NEXT(pwrite64, SYS_pwrite64, fd, buf, len, at);
+	return WATCHED(fd, at, 0, CALL_NEXT(pwrite64, SYS_pwrite64, fd, buf, len, at));
 }
 
 RS_EXPORT ssize_t preadv64(int fd, const struct iovec *vector, int count, off64_t at)
@@ -428,7 +451,7 @@ RS_EXPORT ssize_t preadv64(int fd, const struct iovec *vector, int count, off64_
 RS_EXPORT ssize_t pwritev64(int fd, const struct iovec *vector, int count, off64_t at)
 {
 	RING_REFUSES(fd, ESPIPE);
-	return CALL_NEXT_AT(pwritev64, SYS_pwritev, fd, vector, count, at);
+	return WATCHED(fd, at, 0, CALL_NEXT_AT(pwritev64, SYS_pwritev, fd, vector, count, at));
 }
 
 RS_EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t at, int flags)
@@ -440,7 +463,8 @@ RS_EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off6
 RS_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *vector, int count, off64_t at, int flags)
 {
 	RING_REFUSES(fd, at == -1 ? EINVAL : ESPIPE);
-	return CALL_NEXT_AT(pwritev64v2, SYS_pwritev2, fd, vector, count, at, flags);
+	return WATCHED(fd, at, flags,
+		       CALL_NEXT_AT(pwritev64v2, SYS_pwritev2, fd, vector, count, at, flags));
 }
 
 /* On 64-bit machines the plain names and the 64 ones are one function. */

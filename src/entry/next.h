@@ -9,6 +9,7 @@
 #ifndef RS_ENTRY_NEXT_H
 #define RS_ENTRY_NEXT_H
 
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -35,6 +36,20 @@ struct next {
 	ssize_t (*pwritev64v2)(int, const struct iovec *, int, off_t, int);
 	int (*fcntl64)(int, int, ...);
 	int (*fclose)(FILE *);
+	FILE *(*fopen64)(const char *, const char *);
+	FILE *(*fdopen)(int, const char *);
+	FILE *(*freopen64)(const char *, const char *, FILE *);
+	int (*closedir)(DIR *);
+	int (*login_tty)(int);
+	int (*lockf64)(int, int, off_t);
+	int (*open64)(const char *, int, ...);
+	int (*openat64)(int, const char *, int, ...);
+	int (*open64_2)(const char *, int);
+	int (*openat64_2)(int, const char *, int);
+	int (*fallocate64)(int, int, off_t, off_t);
+	int (*posix_fallocate64)(int, off_t, off_t);
+	ssize_t (*copy_file_range)(int, off_t *, int, off_t *, size_t, unsigned);
+	ssize_t (*splice)(int, off_t *, int, off_t *, size_t, unsigned);
 	int (*poll)(struct pollfd *, nfds_t, int);
 	int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
 	int (*select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);

@@ -150,6 +150,17 @@ struct own_range {
 };
 struct own_range own_write_range(const struct own_writer *writer, int fd, u64 offset, u64 bytes);
 
+/* own_changed() of what it wrote. */
+static inline void own_wrote(const struct own_writer *writer, int fd, u64 offset, u64 bytes)
+{
+	struct own_range range;
+
+	if (likely(load_acquire(&own_exclusive_count) == 0))
+		return;
+	range = own_write_range(writer, fd, offset, bytes);
+	own_changed_slow(fd, range.offset, range.end);
+}
+
 /* The same by path or by status, for truncate(). */
 void own_changed_inode(const struct stat *status);
 

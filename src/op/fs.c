@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 
+#include "file/own.h"
 #include "host/kernel.h"
 #include "host/usercopy.h"
 #include "op/ops.h"
@@ -192,6 +193,7 @@ OP_ISSUE(openat)
 	if (fd < 0)
 		return ISSUE_PUNT; /* whatever it was: open() itself has the last word */
 	req->result = (s32)fd;
+	own_opened((int)fd, (int)call->how.flags);
 	openat_finish(req);
 	return ISSUE_DONE;
 }
@@ -211,7 +213,11 @@ OP_FINISH(openat)
 
 OP_BLOCK(openat)
 {
-	request_set_result(req, (s32)open_call(req));
+	long fd = open_call(req);
+
+	if (fd >= 0)
+		own_opened((int)fd, (int)call_of(req)->how.flags);
+	request_set_result(req, (s32)fd);
 }
 
 OP_PREP(statx)

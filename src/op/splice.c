@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
+#include "file/own.h"
 #include "host/kernel.h"
 #include "op/ops.h"
 #include "request/poll.h"
@@ -184,5 +185,14 @@ OP_ISSUE(splice)
 
 OP_BLOCK(splice)
 {
-	splice_done(req, splice_call(req, file_fd(request_data(req, struct splice)->in), 0, true));
+	const struct splice *splice = request_data(req, struct splice);
+	u64 offset = (u64)splice->offset_out; /* -1: at the position */
+	struct own_writer writer;
+	long n;
+
+	own_write_begin(&writer, request_fd(req), offset, 0);
+	n = splice_call(req, file_fd(splice->in), 0, true);
+	if (n > 0)
+		own_wrote(&writer, request_fd(req), offset, (u64)n);
+	splice_done(req, n);
 }

@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 
+#include "file/own.h"
 #include "host/kernel.h"
 #include "op/ops.h"
 
@@ -89,8 +90,13 @@ OP_BLOCK(fallocate)
 {
 	const struct file_range *range = range_of(req);
 
-	range_done(req, punt_call(SYS_fallocate, request_fd(req), range->flags, (long)range->offset,
-				  (long)range->len));
+	long result = punt_call(SYS_fallocate, request_fd(req), range->flags, (long)range->offset,
+				(long)range->len);
+
+	/* Some modes move all that is behind the range. */
+	if (result == 0)
+		own_changed(request_fd(req), range->offset, UINT64_MAX);
+	range_done(req, result);
 }
 
 OP_PREP(ftruncate)
@@ -105,7 +111,11 @@ OP_PREP(ftruncate)
 
 OP_BLOCK(ftruncate)
 {
-	range_done(req, punt_call(SYS_ftruncate, request_fd(req), (long)range_of(req)->len));
+	long result = punt_call(SYS_ftruncate, request_fd(req), (long)range_of(req)->len);
+
+	if (result == 0)
+		own_changed(request_fd(req), range_of(req)->len, UINT64_MAX);
+	range_done(req, result);
 }
 
 OP_PREP(fadvise)
@@ -126,9 +136,13 @@ OP_PREP(fadvise)
 OP_BLOCK(fadvise)
 {
 	const struct file_range *range = range_of(req);
+	int fd = request_fd(req);
 
-	request_set_result(req, (s32)punt_call(SYS_fadvise64, request_fd(req), (long)range->offset,
-					       (long)range->len, range->flags));
+	if (own_advise(fd, range->offset, range->len, (int)range->flags))
+		request_set_result(req, 0);
+	else
+		request_set_result(req, (s32)punt_call(SYS_fadvise64, fd, (long)range->offset,
+						       (long)range->len, range->flags));
 }
 
 /* Advice that only sets how the file is read ahead is taken at once; the rest may start or end

@@ -37,9 +37,6 @@
 #define SHORT_READS_MAX 3
 #define REAP_LIMIT      256
 
-/* A fill of few pages is what random reads make; they are many. */
-#define FEW_PAGES 2u
-
 /* While the kernel's cache has nothing of a file so many times in a row, it is asked only now and
  * then: the question costs as much as a hit. */
 #define COLD_ASKS   16
@@ -74,7 +71,7 @@ static u32 few_limit(u64 limit)
 {
 	u64 wanted = limit / (256ull * PAGE_BYTES);
 
-	return wanted < 32 ? 32 : (u32)min_of(wanted, 1024ull);
+	return wanted < 128 ? 128 : (u32)min_of(wanted, 1024ull);
 }
 
 static u32 many_limit(u64 limit)
@@ -124,13 +121,18 @@ int cache_event_fd(void)
 
 /* Staging. */
 
+static struct slab *slab_of_room(u32 room)
+{
+	return room == FEW_PAGES ? &fills.few : &fills.many;
+}
+
 static struct fill *fill_alloc(u64 pages)
 {
-	bool is_few = pages <= FEW_PAGES;
-	struct fill *fill = slab_alloc(is_few ? &fills.few : &fills.many);
+	u32 room = pages <= FEW_PAGES ? FEW_PAGES : FILL_PAGES;
+	struct fill *fill = slab_alloc(slab_of_room(room));
 
 	if (fill != NULL)
-		fill->room = is_few ? FEW_PAGES : FILL_PAGES;
+		fill->room = room;
 	return fill;
 }
 
@@ -140,14 +142,14 @@ bool fill_is_available(void)
 
 	if (fill == NULL)
 		return false;
-	slab_free(&fills.few, fill);
+	slab_free(slab_of_room(fill->room), fill);
 	return true;
 }
 
 static void fill_free(struct fill *fill)
 {
 	lock_acquire(&cache_lock);
-	slab_free(fill->room == FEW_PAGES ? &fills.few : &fills.many, fill);
+	slab_free(slab_of_room(fill->room), fill);
 	lock_release(&cache_lock);
 	sub_full(&fills.busy, 1);
 	frames_wake();
@@ -209,7 +211,7 @@ static void fill_unstage(struct fill *fill)
 	rs_assert(fill->count == 0);
 	list_del(&fill->node);
 	store_relaxed(&fills.staged_count, fills.staged_count - 1);
-	slab_free(fill->room == FEW_PAGES ? &fills.few : &fills.many, fill);
+	slab_free(slab_of_room(fill->room), fill);
 	sub_full(&fills.busy, 1);
 }
 

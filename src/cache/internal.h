@@ -21,6 +21,9 @@
 /* Pages of one fill: 128 KiB, which a device takes as one request. */
 #define FILL_PAGES 32u
 
+/* A fill of few pages is what random reads make; they are many. */
+#define FEW_PAGES 2u
+
 /*
  * From cache_file_open() to cache_file_lose(), and then again for another file: its
  * memory stays, and stays what it is, so that a reader with a stale binding may look.

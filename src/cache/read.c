@@ -255,6 +255,10 @@ static bool start_fill(struct cache_read *read, struct cached_file *file, u64 pa
 
 	/* In steps, because one that the read wants anyway is no readahead. */
 	made = fill_absent(file, page, count);
+	/* Long fills are few. A short one does for now, and may be left: it is what
+	 * wait_for_frame() asks about. */
+	if (made == 0 && count > FEW_PAGES)
+		made = count = fill_absent(file, page, FEW_PAGES);
 	for (u32 more = made; more > 0 && made < count; made += more)
 		more = fill_absent(file, page + made, count - made);
 	if (made > wanted)
@@ -313,9 +317,12 @@ static enum cache_verdict wait_for_frame(struct cache_waiter *waiter)
 	waiter->entry.is_exclusive = false;
 	waiter->entry.event = page_unlocked_for_read;
 	add_full(&waiters_waiting, 1);
-	exchange_full(&frames_wanted, 1);
+	store_relaxed(&frames_wanted, 1);
 	wait_entry_add_locked(queue, &waiter->entry);
 	wait_queue_unlock(queue);
+	/* Before the words are looked at, even if only to see that they cannot be taken: an exchange
+	 * would order that on some processors only. Pairs with frames_wake(). */
+	barrier_full();
 
 	lock_acquire(&cache_lock);
 	frame = fill_is_available() ? frame_alloc() : 0;

@@ -13,7 +13,7 @@
 /* What the device was asked for. */
 static struct {
 	u64 page, pages;
-} requests[64];
+} requests[256];
 static u32 request_count;
 
 static struct unit_reader readers[64];

@@ -29,7 +29,7 @@
  *    page_seize()       frame, not L, no pin             + L - U               drop.c
  *      it has to wait   L, or pins                       + W                   the same, queue lock
  *      handed over      not L, no pin, a locker is next  + L - U               a waker, queue lock
- *    page_remove()      L, not U, no pin                 0                     the owner of L
+ *    page_remove()      L, not U, no pin                 0                     owner, cache lock
  *    page_evict()       not L, W, D, B; no pin           0                     reclaim, cache lock
  *    page_age()         ref > 0                          ref - 1               reclaim, cache lock
  *      queue is empty   W, nobody enqueued               - W                   a waker, queue lock
@@ -184,8 +184,12 @@ struct page_locker {
  * nothing is locked. May block. */
 bool page_seize(u64 *word, struct page_locker *locker);
 
-/* The owner of the lock of a page without pins: the page is absent from now on, its frame's number
- * is returned, and who waits is woken. */
+/*
+ * The owner of the lock of a page without pins: the page is absent from now on, its frame's
+ * number is returned, and who waits is woken. The cache lock is held: if the page were back and
+ * unlocked before they are woken, it would be without WAITERS, and handing it to the
+ * first locker would strand those behind (P5).
+ */
 u32 page_remove(u64 *word);
 
 /* True: the page is not up to date (any more), and who needs it fills it anew. False: it is
@@ -193,7 +197,7 @@ u32 page_remove(u64 *word);
 bool page_invalidate(u64 *word);
 
 /* Takes the page away if nobody locks, pins or waits for it: its frame's number, or 0. The cache
- * lock is held. */
+ * lock is held. Who waits though nobody locks or pins it is about to be woken: as page_remove(). */
 u32 page_evict(u64 *word);
 
 /* One touch less is remembered. The cache lock is held. */

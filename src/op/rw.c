@@ -38,7 +38,13 @@
 #define OFFSET_CURRENT ((u64)-1)
 #define RW_MAX         0x7ffff000u /* bytes: what the kernel transfers at the most */
 #define AIO_DEPTH_MAX  4096
-#define RWF_KNOWN      0x1ff /* of kernel 6.18: RWF_HIPRI to RWF_NOSIGNAL */
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x40
+#endif
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+#define RWF_KNOWN 0x1ff /* of kernel 6.18: RWF_HIPRI to RWF_NOSIGNAL */
 
 /* What a page-in or AIO needs; from the moment it waits until it completes. */
 struct rw_page {
@@ -533,6 +539,18 @@ static bool is_ring(const struct request *req)
 	       hooks.is_ring(req->ring, request_fd(req));
 }
 
+/*
+ * Whether the file has what a flag asks for, where there is nothing to transfer: the system call
+ * then returns before it looks. So it is asked to transfer a byte where no memory can be.
+ */
+static bool file_refuses(const struct request *req, bool is_write, int flags)
+{
+	struct iovec nowhere = {.iov_base = (void *)sizeof(u64), .iov_len = 1};
+
+	return host_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), &nowhere, 1, 0, 0,
+			 flags) == -EOPNOTSUPP;
+}
+
 static bool is_fixed(const struct request *req)
 {
 	return req->opcode == IORING_OP_READ_FIXED || req->opcode == IORING_OP_WRITE_FIXED ||
@@ -560,8 +578,13 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 		if (kind != FILE_DIRECT && kind != FILE_UNKNOWN)
 			return request_done(req, -EOPNOTSUPP);
 	}
-	/* Flags are looked at even if there is nothing to transfer: the system call would not. */
-	if (unlikely(rw->rw_flags & ~RWF_KNOWN) && rw->wanted == 0)
+	/* Flags are looked at even if there is nothing to transfer, and before the offset: the system
+	 * call would not. */
+	if (unlikely(rw->rw_flags & ~RWF_KNOWN) &&
+	    (rw->wanted == 0 || ((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT)))
+		return rw_refuse(req, is_write, -EOPNOTSUPP);
+	if (unlikely(rw->rw_flags & (RWF_ATOMIC | RWF_DONTCACHE)) && rw->wanted == 0 &&
+	    file_refuses(req, is_write, rw->rw_flags & (RWF_ATOMIC | RWF_DONTCACHE)))
 		return rw_refuse(req, is_write, -EOPNOTSUPP);
 	/* Polled completion is the ring's way of working, or it is not. */
 	if (unlikely(rw->rw_flags & RWF_HIPRI) &&

@@ -8,7 +8,8 @@
  *              A3 done() is called once for each operation added; by then the operation is
  *                 AIO_IDLE and the queue holds no pointer to it
  *              A4 operations stay staged only while something is in flight, whose reap sends them
- * Locks:       none; the queue's owner serialises calls (aio.h)
+ *              A5 the spare context is nobody's, and nothing is in flight on it
+ * Locks:       none for a queue: its owner serialises calls (aio.h); spare.lock, a leaf
  * The kernel:  fs/aio.c. Its io_getevents() reads the same completion ring under a mutex; we are
  *              its only reader and need no system call
  * Not here:    which reads come here (file/, cache/), and waiting for event_fd (request/)
@@ -20,6 +21,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/lock.h"
 #include "base/pages.h"
 #include "host/fd.h"
 #include "host/kernel.h"
@@ -49,6 +51,47 @@ struct aio_ring {
 _Static_assert(sizeof(struct aio_ring) == 32, "the kernel's struct aio_ring");
 _Static_assert(sizeof(struct io_event) == 32, "io_event");
 
+/*
+ * One context that a queue left behind, for the next one: to end a context takes the kernel tens
+ * of milliseconds, which a program that opens ring after ring would wait each time.
+ */
+static struct {
+	struct lock lock;
+	aio_context_t context; /* (lock) 0: none */
+	u32 depth;             /* (lock) that it was made for */
+} spare;
+
+/* A context for `depth` operations, or 0. */
+static aio_context_t spare_take(u32 *depth)
+{
+	aio_context_t context = 0;
+
+	lock_acquire(&spare.lock);
+	if (spare.context != 0 && spare.depth >= *depth) {
+		context = spare.context;
+		*depth = spare.depth;
+		spare.context = 0;
+	}
+	lock_release(&spare.lock);
+	return context;
+}
+
+/* Keeps the larger of this one and the spare one; ends the other. */
+static void spare_keep(aio_context_t context, u32 depth)
+{
+	lock_acquire(&spare.lock);
+	if (spare.context == 0 || spare.depth < depth) {
+		aio_context_t other = spare.context;
+
+		spare.context = context;
+		spare.depth = depth;
+		context = other;
+	}
+	lock_release(&spare.lock);
+	if (context != 0)
+		host_call(SYS_io_destroy, context);
+}
+
 static bool ring_is_as_expected(const struct aio_ring *ring)
 {
 	return ring->magic == RING_MAGIC && ring->compat_features == RING_COMPAT_FEATURES &&
@@ -58,19 +101,22 @@ static bool ring_is_as_expected(const struct aio_ring *ring)
 
 int aio_queue_init(struct aio_queue *queue, u32 depth)
 {
-	aio_context_t context = 0;
-	int event_fd, err;
+	aio_context_t context;
+	int event_fd, err = 0;
 
+	depth = min_of(depth, DEPTH_MAX);
 	event_fd = (int)host_call(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event_fd < 0)
 		return event_fd;
 	event_fd = fd_make_private(event_fd);
-	err = (int)host_call(SYS_io_setup, min_of(depth, DEPTH_MAX), &context);
+	context = spare_take(&depth);
+	if (context == 0)
+		err = (int)host_call(SYS_io_setup, depth, &context);
 	if (err) {
 		fd_close_private(event_fd);
 		return err;
 	}
-	*queue = (struct aio_queue){.context = context, .event_fd = event_fd};
+	*queue = (struct aio_queue){.context = context, .depth = depth, .event_fd = event_fd};
 	list_init(&queue->staged);
 	if (ring_is_as_expected((struct aio_ring *)context))
 		queue->ring = (struct aio_ring *)context;
@@ -249,18 +295,33 @@ void aio_queue_destroy(struct aio_queue *queue)
 		if (queue->in_flight > 0)
 			reap_by_call(queue, 1, BATCH);
 	}
-	host_call(SYS_io_destroy, queue->context);
+	spare_keep(queue->context, queue->depth);
 	fd_close_private(queue->event_fd);
 	*queue = (struct aio_queue){.event_fd = -1};
+}
+
+/* The completion ring is shared with the parent, like any mapping of a file. */
+static void context_forget(aio_context_t context)
+{
+	const struct aio_ring *ring = (const struct aio_ring *)context;
+
+	if (ring_is_as_expected(ring))
+		pages_free((void *)context, sizeof(*ring) + ring->size * sizeof(struct io_event));
+}
+
+void aio_fork_child(void)
+{
+	spare.lock = LOCK_INIT;
+	if (spare.context != 0)
+		context_forget(spare.context);
+	spare.context = 0;
 }
 
 void aio_queue_fork_child(struct aio_queue *queue)
 {
 	if (!aio_queue_is_ready(queue))
 		return;
-	if (queue->ring) /* shared with the parent, like any mapping of a file */
-		pages_free(queue->ring,
-			   sizeof(*queue->ring) + queue->ring->size * sizeof(struct io_event));
+	context_forget(queue->context);
 	fd_close_private(queue->event_fd);
 	*queue = (struct aio_queue){.event_fd = -1};
 }

@@ -49,6 +49,7 @@ _Static_assert(sizeof(struct aio_op) <= 112, "an operation is part of every wait
 struct aio_queue {
 	aio_context_t context;   /* (c) 0: not initialised */
 	struct aio_ring *ring;   /* (c) mapped by the kernel; NULL: of unknown layout */
+	u32 depth;               /* (c) that the context was made for */
 	int event_fd;            /* (c) private; signalled at each completion */
 	u32 staged_count;        /* (r) */
 	u32 in_flight;           /* (r) submitted and not reaped */
@@ -68,6 +69,9 @@ void aio_queue_destroy(struct aio_queue *queue);
 
 /* In the child of a fork(): the kernel's half stayed with the parent. No done() is called. */
 void aio_queue_fork_child(struct aio_queue *queue);
+
+/* The same for what belongs to no queue. */
+void aio_fork_child(void);
 
 static inline bool aio_queue_is_ready(const struct aio_queue *queue)
 {

@@ -199,6 +199,7 @@ void rings_fork_parent(void)
 
 void rings_fork_child(void)
 {
+	aio_fork_child();
 	for (u32 i = 0; i < rings_count; i++) {
 		struct ring *ring = rings[i];
 

@@ -258,6 +258,7 @@ static void a_queue_never_used_is_destroyed_and_reaped_like_any_other(void **sta
 
 static int read_in_child(void)
 {
+	aio_fork_child();
 	aio_queue_fork_child(&queue);
 	if (aio_queue_is_ready(&queue) || aio_queue_init(&queue, 4))
 		return 1;
@@ -280,6 +281,28 @@ static void a_forked_child_makes_a_queue_of_its_own(void **state)
 	assert_block_read(&ops[1], 0);
 }
 
+static void a_context_left_behind_serves_the_next_queue(void **state)
+{
+	struct aio_queue first = {0}, second = {0};
+	aio_context_t context;
+
+	(void)state;
+	assert_int_equal(aio_queue_init(&first, 8), 0);
+	context = first.context;
+	aio_queue_destroy(&first);
+	assert_int_equal(aio_queue_init(&first, 8), 0);
+	assert_true(first.context == context);
+	/* Only one: this queue has another. */
+	assert_int_equal(aio_queue_init(&second, 8), 0);
+	assert_false(second.context == context);
+	aio_queue_destroy(&second);
+	aio_queue_destroy(&first);
+	/* It is too small for this one. */
+	assert_int_equal(aio_queue_init(&first, 1024), 0);
+	assert_int_equal(first.depth, 1024);
+	aio_queue_destroy(&first);
+}
+
 static int init_where_it_is_refused(void)
 {
 	struct sock_filter refuse[] = {
@@ -291,6 +314,7 @@ static int init_where_it_is_refused(void)
 	struct sock_fprog program = {ARRAY_SIZE(refuse), refuse};
 	struct aio_queue refused = {0};
 
+	aio_fork_child();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		return 1;
@@ -328,6 +352,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_a_known_ring_the_system_call_gives_the_same),
 	cmocka_unit_test(more_than_the_queues_depth_may_be_staged),
 	cmocka_unit_test(a_reap_is_bounded),
+	cmocka_unit_test(a_context_left_behind_serves_the_next_queue),
 	cmocka_unit_test(what_is_written_is_read_back),
 	cmocka_unit_test(a_refused_operation_fails_alone),
 	cmocka_unit_test(the_end_of_the_file_makes_a_read_short),

@@ -660,11 +660,12 @@ void execute_program(const struct execution *execution, const struct program *pr
 			ring_sq_pending(&run.ring), ring_cq_ready(&run.ring),
 			ring_sq_dropped(&run.ring), ring_cq_overflow(&run.ring));
 		print_eventfd(&run);
+		world_print_streams(&run.world, out);
 		ring_close(&run.ring);
 		if (run.eventfd >= 0)
 			close(run.eventfd);
 		close_results(&run);
 	}
-	world_print(&run.world, out);
+	world_print_files(&run.world, out);
 	world_close(&run.world);
 }

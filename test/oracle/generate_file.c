@@ -55,6 +55,20 @@ static void buffer_draw(struct generator *g, struct ref *ref, uint32_t len)
 		ref->kind = REF_RAW;
 }
 
+/*
+ * A write at the file's position may not end early: the kernel then tells how much it wrote and
+ * leaves the position where it was, so that the next write is put over this one. Ringside
+ * moves it, as write(2) does.
+ */
+static void buffers_mend(struct op *op)
+{
+	op->addr = op->niov ? (struct ref){.kind = REF_IOV} : (struct ref){.kind = REF_BUF};
+	for (int i = 0; i < op->niov; i++) {
+		op->iov[i].base = (struct ref){.kind = REF_BUF, .v = (uint64_t)i * 16};
+		op->iov[i].len %= ARENA_DATA - 16 * OP_IOVECS;
+	}
+}
+
 static bool rw_draw(struct generator *g)
 {
 	static const uint8_t opcodes[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READV,
@@ -92,6 +106,8 @@ static bool rw_draw(struct generator *g)
 		else if (draw_percent(g, 2))
 			op->addr.kind = REF_GUARD;
 	}
+	if (writes && offset == UINT64_MAX)
+		buffers_mend(op);
 	if (draw_percent(g, 4))
 		op->sqe.rw_flags = draw_percent(g, 50) ? 1U << draw_below(g, 32) : 0x2;
 	/* Whether a page is there, or free of writeback, is nobody's promise. */

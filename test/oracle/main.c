@@ -1,6 +1,9 @@
 /*
  * main.c - the oracle: random programs on the kernel's io_uring and on ringside
  *
+ * Programs mostly wait, so several jobs run at a time, each a process with programs of its own;
+ * what a job prints is kept in a file until it is done, and its sums in shared memory.
+ *
  * Entry:       main()
  * Result:      0 no unexplained difference, 1 there is one, 2 wrong arguments,
  *              77 the kernel refuses io_uring, so there is nothing to compare with
@@ -13,7 +16,11 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "collect.h"
@@ -23,6 +30,8 @@
 
 #define CHUNK              100 /* programs per child */
 #define KINDS_MAX          200
+#define JOBS_MAX           64
+#define JOBS_PER_CPU       3              /* they wait more than they compute */
 #define VARIED_SHARE       1000           /* at most one program in so many, and one more */
 #define MISSING            "CQEs missing" /* what execute.c says of a promise not kept */
 #define PATIENCE_MS        1500
@@ -41,6 +50,7 @@ struct options {
 	struct side sides[2];
 	uint64_t seed;
 	int programs;
+	int jobs;    /* 0: as many as suit the machine */
 	int shrinks; /* so many kinds are shrunk and printed in full */
 	bool show;
 	const char *known;
@@ -64,7 +74,8 @@ struct totals {
 static void usage(FILE *out)
 {
 	fputs("usage: oracle (--lib PATH/libringside.so | --self) [--seed S] [--programs N]\n"
-	      "              [--entry libc|asm] [--known FILE] [--shrink N] [--show SEED]\n",
+	      "              [--jobs N] [--entry libc|asm] [--known FILE] [--shrink N]\n"
+	      "              [--show SEED]\n",
 	      out);
 }
 
@@ -86,6 +97,7 @@ enum option_code {
 	OPTION_SELF,
 	OPTION_SEED,
 	OPTION_PROGRAMS,
+	OPTION_JOBS,
 	OPTION_ENTRY,
 	OPTION_KNOWN,
 	OPTION_SHRINK,
@@ -103,6 +115,7 @@ static const struct option long_options[] = {
 	{"self", no_argument, NULL, OPTION_SELF},
 	{"seed", required_argument, NULL, OPTION_SEED},
 	{"programs", required_argument, NULL, OPTION_PROGRAMS},
+	{"jobs", required_argument, NULL, OPTION_JOBS},
 	{"entry", required_argument, NULL, OPTION_ENTRY},
 	{"known", required_argument, NULL, OPTION_KNOWN},
 	{"shrink", required_argument, NULL, OPTION_SHRINK},
@@ -124,6 +137,7 @@ static int option_take(struct options *options, int option, const char *value)
 	switch (option) {
 	case OPTION_SEED:
 	case OPTION_PROGRAMS:
+	case OPTION_JOBS:
 	case OPTION_SHRINK:
 	case OPTION_SHOW:
 	case OPTION_EXECUTE:
@@ -157,6 +171,9 @@ static int option_take(struct options *options, int option, const char *value)
 		return 0;
 	case OPTION_PROGRAMS:
 		options->programs = (int)number;
+		return 0;
+	case OPTION_JOBS:
+		options->jobs = number < JOBS_MAX ? (int)number : JOBS_MAX;
 		return 0;
 	case OPTION_SHRINK:
 		options->shrinks = (int)number;
@@ -368,19 +385,100 @@ static int chunk_run(const struct options *options, struct known *known, struct 
 	return ret;
 }
 
+/* The chunks of one job: every so-many-th. */
+static int job_run(const struct options *options, struct known *known, struct totals *totals,
+		   int job, int jobs)
+{
+	int ret = 0;
+
+	for (int done = job * CHUNK; done < options->programs && !ret; done += jobs * CHUNK)
+		ret = chunk_run(options, known, totals, options->seed + (uint64_t)done,
+				options->programs - done < CHUNK ? options->programs - done
+								 : CHUNK);
+	if (ret)
+		fprintf(stderr, "oracle: %s\n", strerror(-ret));
+	return ret ? 1 : 0;
+}
+
+/* Its process id, or -1; what it prints goes to `output`. */
+static pid_t job_start(const struct options *options, struct known *known, struct totals *totals,
+		       int job, int jobs, FILE *output)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (dup2(fileno(output), STDOUT_FILENO) < 0)
+		exit(1);
+	exit(job_run(options, known, totals, job, jobs));
+}
+
+static void copy_output(FILE *output)
+{
+	char line[4096];
+
+	rewind(output);
+	while (fgets(line, sizeof(line), output))
+		fputs(line, stdout);
+	fclose(output);
+}
+
+static void totals_add(struct totals *sum, const struct totals *job)
+{
+	sum->programs += job->programs;
+	sum->sqes += job->sqes;
+	sum->cqes += job->cqes;
+	sum->differences += job->differences;
+	sum->explained += job->explained;
+	sum->varied += job->varied;
+	sum->misses += job->misses;
+	for (int i = 0; i < job->nkinds; i++)
+		kind_of(sum, job->kinds[i].signature, job->kinds[i].seed)->count +=
+			job->kinds[i].count;
+}
+
+/* All jobs to their end. 0, or 1 if one could not do its work. */
+static int jobs_run(const struct options *options, struct known *known, struct totals *sum)
+{
+	const int chunks = (options->programs + CHUNK - 1) / CHUNK;
+	const int jobs = options->jobs < chunks ? options->jobs : chunks;
+	struct totals *totals = mmap(NULL, (size_t)jobs * sizeof(*totals), PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	FILE *outputs[JOBS_MAX];
+	pid_t pids[JOBS_MAX];
+	int status, ret = 0;
+
+	if (totals == MAP_FAILED)
+		return 1;
+	for (int i = 0; i < jobs; i++) {
+		outputs[i] = tmpfile();
+		pids[i] = outputs[i] ? job_start(options, known, &totals[i], i, jobs, outputs[i])
+				     : -1;
+	}
+	for (int i = 0; i < jobs; i++) {
+		ret |= pids[i] < 0 || waitpid(pids[i], &status, 0) < 0 || status;
+		if (outputs[i])
+			copy_output(outputs[i]);
+		totals_add(sum, &totals[i]);
+	}
+	munmap(totals, (size_t)jobs * sizeof(*totals));
+	return ret;
+}
+
 static int run_all(const struct options *options, struct known *known)
 {
 	static struct totals totals;
-	int ret = 0;
+	int ret;
 
-	for (int done = 0; done < options->programs && !ret; done += CHUNK)
-		ret = chunk_run(options, known, &totals, options->seed + (uint64_t)done,
-				options->programs - done < CHUNK ? options->programs - done
-								 : CHUNK);
-	if (ret) {
-		fprintf(stderr, "oracle: %s\n", strerror(-ret));
+	if (options->jobs == 1 || options->programs <= CHUNK)
+		ret = job_run(options, known, &totals, 0, 1);
+	else
+		ret = jobs_run(options, known, &totals);
+	if (ret)
 		return 1;
-	}
 	if (totals.nkinds)
 		printf("\nkinds of difference, with how many programs and the first seed:\n");
 	for (int i = 0; i < totals.nkinds; i++)
@@ -396,6 +494,14 @@ static int run_all(const struct options *options, struct known *known)
 		return 1;
 	}
 	return totals.differences || totals.misses ? 1 : 0;
+}
+
+static int jobs_for_machine(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long jobs = cpus > 0 ? cpus * JOBS_PER_CPU : JOBS_PER_CPU;
+
+	return jobs < JOBS_MAX ? (int)jobs : JOBS_MAX;
 }
 
 /* The kernel must answer, or there is nothing to compare with. */
@@ -433,6 +539,8 @@ int main(int argc, char **argv)
 		return executor_main(options.execute, options.from, options.programs,
 				     &options.collect);
 	}
+	if (options.jobs == 0)
+		options.jobs = jobs_for_machine();
 	ret = kernel_try();
 	if (ret) {
 		printf("oracle: skipped: the kernel refuses io_uring here (%s)\n", strerror(-ret));

@@ -25,6 +25,7 @@
 #define FIRST_OBJECT_FD 600
 #define CLOSED_FD       990
 #define PAGE            4096
+#define FILE_SIZE_MAX   40000
 
 static const struct {
 	const char *name;
@@ -99,28 +100,33 @@ static int pair_raise(struct world *world, int a, int b, const int fds[2])
 	return world->fd[a] < 0 || world->fd[b] < 0 ? -errno : 0;
 }
 
+/* What a file of this letter begins with; drawn up once. */
+static const uint8_t *file_contents(uint8_t letter)
+{
+	static uint8_t contents[256][FILE_SIZE_MAX];
+	static bool is_drawn[256];
+	uint8_t *data = contents[letter];
+
+	for (size_t i = 0; !is_drawn[letter] && i < FILE_SIZE_MAX; i++)
+		data[i] = (uint8_t)(i * 7 + (i / 4096 * 4096 >> 8) + letter);
+	is_drawn[letter] = true;
+	return data;
+}
+
 static int file_create(const struct world *world, const char *name, size_t size)
 {
-	uint8_t data[4096];
+	const uint8_t *data = file_contents((uint8_t)name[1]);
 	int fd = openat(world->dir_fd, name, O_CREAT | O_WRONLY | O_EXCL, 0640);
+	ssize_t written;
 
 	if (fd < 0)
 		return -errno;
-	for (size_t at = 0; at < size; at += sizeof(data)) {
-		size_t count = size - at < sizeof(data) ? size - at : sizeof(data);
-
-		for (size_t i = 0; i < count; i++)
-			data[i] = (uint8_t)((at + i) * 7 + (at >> 8) + (uint8_t)name[1]);
-		if (write(fd, data, count) != (ssize_t)count) {
-			close(fd);
-			return -EIO;
-		}
-	}
+	written = write(fd, data, size);
 	close(fd);
-	return 0;
+	return written == (ssize_t)size ? 0 : -EIO;
 }
 
-static int tree_create(struct world *world, const char *scratch)
+static int tree_create(struct world *world, const char *scratch, bool has_files)
 {
 	int ret;
 
@@ -133,6 +139,8 @@ static int tree_create(struct world *world, const char *scratch)
 	world->dir_fd = fd_raise(world->dir_fd);
 	if (world->dir_fd < 0 || fchdir(world->dir_fd))
 		return -errno;
+	if (!has_files)
+		return 0;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		ret = file_create(world, files[i].name, files[i].size);
 		if (ret)
@@ -322,6 +330,22 @@ static void mark_used(const struct program *program, bool used[256])
 	}
 }
 
+/* Whether the program names a file: by a path, or by a descriptor. */
+static bool names_files(const struct program *program, const bool used[256])
+{
+	for (int i = 0; i < program->nops; i++) {
+		const struct op *op = &program->ops[i];
+
+		if (op->addr.kind == REF_PATH || op->off.kind == REF_PATH ||
+		    op->third.kind == REF_PATH)
+			return true;
+	}
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (files[i].name && used[i])
+			return true;
+	return used[OBJ_PATH] || used[OBJ_DIR];
+}
+
 int world_open(struct world *world, const struct program *program, const char *scratch)
 {
 	bool used[256] = {false};
@@ -332,10 +356,10 @@ int world_open(struct world *world, const struct program *program, const char *s
 	for (int i = 0; i < OBJ_COUNT; i++)
 		world->fd[i] = -1;
 	world->fd[OBJ_CLOSED] = CLOSED_FD;
-	ret = tree_create(world, scratch);
+	mark_used(program, used);
+	ret = tree_create(world, scratch, names_files(program, used));
 	if (ret)
 		return ret;
-	mark_used(program, used);
 	for (int i = 0; i < OBJ_COUNT; i++) {
 		if (!used[i] || world->fd[i] >= 0)
 			continue;
@@ -422,14 +446,18 @@ static void stream_print(const struct world *world, int object, FILE *out)
 		(unsigned long long)hash_bytes(data, got > 0 ? (size_t)got : 0));
 }
 
-void world_print(struct world *world, FILE *out)
+void world_print_streams(struct world *world, FILE *out)
 {
-	static const uint8_t readable[] = {OBJ_PIPE_R,  OBJ_NBPIPE_R, OBJ_UNIX_A, OBJ_UNIX_B,
-					   OBJ_DGRAM_A, OBJ_DGRAM_B,  OBJ_TCP_A,  OBJ_TCP_B,
+	static const uint8_t readable[] = {OBJ_PIPE_R,  OBJ_NBPIPE_R,  OBJ_UNIX_A,   OBJ_UNIX_B,
+					   OBJ_DGRAM_A, OBJ_DGRAM_B,   OBJ_TCP_A,    OBJ_TCP_B,
 					   OBJ_EVENT,   OBJ_EVENT_SEM, OBJ_SPLICE_R, OBJ_OTHER_R};
 
 	for (size_t i = 0; i < sizeof(readable); i++)
 		stream_print(world, readable[i], out);
+}
+
+void world_print_files(struct world *world, FILE *out)
+{
 	tree_walk(world->dir_fd, "", out);
 }
 

@@ -63,8 +63,10 @@ int memory_open(struct memory *memory);
 uint8_t *memory_data(const struct memory *memory, int op);
 
 int world_open(struct world *world, const struct program *program, const char *scratch);
-/* What is left: files with their contents, bytes nobody read. */
-void world_print(struct world *world, FILE *out);
+/* What is left: bytes nobody read, while the ring is still there (what it holds open the kernel
+ * closes some time after it); then files with their contents. */
+void world_print_streams(struct world *world, FILE *out);
+void world_print_files(struct world *world, FILE *out);
 void world_close(struct world *world);
 
 uint64_t hash_bytes(const void *data, size_t size);

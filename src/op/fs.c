@@ -2,8 +2,8 @@
  * fs.c - calls on paths: OPENAT, OPENAT2, STATX, UNLINKAT, RENAMEAT, MKDIRAT, SYMLINKAT, LINKAT
  *
  * Paths are copied when the SQE is prepared. An open whose path is all in the
- * kernel's caches (RESOLVE_CACHED) completes at once; the rest can only block
- * and goes to the punt pool.
+ * kernel's caches (RESOLVE_CACHED) completes at once, and so does a statx of a
+ * file of a local file system; the rest can only block and goes to the punt pool.
  *
  * Directory descriptors are used when the call is made, not held before: the
  * kernel does the same.
@@ -12,7 +12,9 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sys/vfs.h>
 
 #include "file/own.h"
 #include "host/kernel.h"
@@ -233,6 +235,66 @@ OP_PREP(statx)
 	call->buffer = load_relaxed(&sqe->off);
 	call->flags = load_relaxed(&sqe->statx_flags);
 	return path_copy(req, &call->path, load_relaxed(&sqe->addr), call->flags & AT_EMPTY_PATH);
+}
+
+/*
+ * Whether the file system answers from memory for a file whose inode is there. Those that ask a
+ * server, or a process, do not; what is not known is taken for one of them.
+ */
+static bool is_local(int fd)
+{
+	struct statfs status;
+
+	if (host_call(SYS_fstatfs, fd, &status))
+		return false;
+	switch ((u32)status.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case RAMFS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The file, to be asked for its status only: -EAGAIN and whatever else open() may say. */
+static int open_for_status(const struct request *req)
+{
+	const struct path_call *call = request_data((struct request *)req, struct path_call);
+	bool is_link_followed = !(call->flags & AT_SYMLINK_NOFOLLOW);
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC | (is_link_followed ? 0 : O_NOFOLLOW),
+		.resolve = RESOLVE_CACHED,
+	};
+
+	return (int)host_call(SYS_openat2, dir_of(req), call->path, &how, sizeof(how));
+}
+
+/* What is in the kernel's caches can be told at once; block() has the last word on any failure. */
+OP_ISSUE(statx)
+{
+	const struct path_call *call = call_of(req);
+	bool is_named = call->path[0] != 0;
+	long fd, err = -EAGAIN;
+
+	if (call->flags & ~STATX_FLAGS || call->flags & AT_STATX_FORCE_SYNC)
+		return ISSUE_PUNT;
+	fd = is_named ? open_for_status(req) : dir_of(req);
+	if (fd < 0)
+		return ISSUE_PUNT; /* AT_FDCWD among them */
+	if (is_local((int)fd))
+		err = host_call(SYS_statx, fd, "", call->flags | AT_EMPTY_PATH, call->mask,
+				call->buffer);
+	if (is_named)
+		host_call(SYS_close, fd);
+	if (err)
+		return ISSUE_PUNT;
+	path_done(req, 0);
+	return ISSUE_DONE;
 }
 
 OP_BLOCK(statx)

@@ -108,6 +108,7 @@ OP_ISSUE(openat);
 OP_BLOCK(openat);
 OP_FINISH(openat);
 OP_PREP(statx);
+OP_ISSUE(statx);
 OP_BLOCK(statx);
 OP_PREP(unlinkat);
 OP_BLOCK(unlinkat);

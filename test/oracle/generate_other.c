@@ -191,14 +191,18 @@ static bool waitid_draw(struct generator *g)
 	return true;
 }
 
+/* A stream that stays open in one place more, or less, does not end when the model says. */
+static bool is_harmless(const struct generator *g, uint32_t slot)
+{
+	return g->slots[slot] < FILES || g->slots[slot] == OBJ_COUNT;
+}
+
 static bool install_draw(struct generator *g)
 {
 	const uint32_t slot = draw_below(g, PROGRAM_SLOTS);
-	const bool is_harmless = g->slots[slot] < FILES || g->slots[slot] == OBJ_COUNT;
 	struct op *op;
 
-	/* A stream that stays open in one more place does not end when the model says. */
-	if (!is_harmless || !claim_try(g, CLAIM_SLOT + (int)slot, false))
+	if (!is_harmless(g, slot) || !claim_try(g, CLAIM_SLOT + (int)slot, false))
 		return false;
 	op = op_add(g, ORACLE_OP_FIXED_FD_INSTALL);
 	op->fd.v = slot;
@@ -214,6 +218,8 @@ static bool pipe_draw(struct generator *g)
 	const bool is_fixed = g->program->files && draw_percent(g, 50);
 	struct op *op;
 
+	if (is_fixed && (!is_harmless(g, slot) || !is_harmless(g, slot + 1)))
+		return false;
 	if (is_fixed && (!claim_try(g, CLAIM_SLOT + (int)slot, true) ||
 			 !claim_try(g, CLAIM_SLOT + (int)slot + 1, true)))
 		return false;

@@ -60,7 +60,7 @@ static void every_move_of_the_drawing_is_allowed(void **state)
 			moves++;
 		}
 	}
-	assert_int_equal(moves, 26);
+	assert_int_equal(moves, 29);
 }
 
 static void every_other_move_aborts(void **state)

@@ -217,6 +217,8 @@
 #define IORING_OFF_PBUF_RING       0x80000000U
 #define IORING_OFF_PBUF_SHIFT      16U
 #define IORING_OFF_MMAP_MASK       0xf8000000U
+#define IOU_PBUF_RING_MMAP         1U
+#define IOU_PBUF_RING_INC          2U
 #define IORING_OFF_PARAM_REGION    0x20000000U /* where a memory region is mapped */
 #define IORING_SQ_NEED_WAKEUP      1U
 #define IORING_SQ_CQ_OVERFLOW      2U
@@ -267,6 +269,16 @@
 #define IORING_MSG_RING_FLAGS_PASS   2U
 #define IORING_FIXED_FD_NO_CLOEXEC   1U
 #define SPLICE_F_FD_IN_FIXED         0x80000000U
+#define IORING_NOTIF_USAGE_ZC_COPIED 0x80000000U
+#define IORING_URING_CMD_FIXED       1U
+#define IORING_URING_CMD_MULTISHOT   2U
+#define IORING_URING_CMD_MASK        3U
+#define SOCKET_URING_OP_SIOCINQ      0U
+#define SOCKET_URING_OP_SIOCOUTQ     1U
+#define SOCKET_URING_OP_GETSOCKOPT   2U
+#define SOCKET_URING_OP_SETSOCKOPT   3U
+#define SOCKET_URING_OP_TX_TIMESTAMP 4U
+#define SOCKET_URING_OP_GETSOCKNAME  5U
 #define IO_URING_OP_SUPPORTED        1U
 
 struct io_uring_sqe {
@@ -315,6 +327,7 @@ struct io_uring_sqe {
 		u32 waitid_flags;
 		u32 install_fd_flags;
 		u32 pipe_flags;
+		u32 uring_cmd_flags;
 	};
 	u64 user_data;
 	union {
@@ -427,6 +440,36 @@ struct io_uring_probe {
 	struct io_uring_probe_op ops[];
 };
 _Static_assert(sizeof(struct io_uring_probe) == 16, "probe");
+
+/* A buffer of a ring of provided buffers. The ring's tail is where entry 0 has `resv`. */
+struct io_uring_buf {
+	u64 addr;
+	u32 len;
+	u16 bid;
+	u16 resv;
+};
+_Static_assert(sizeof(struct io_uring_buf) == 16, "buf");
+_Static_assert(offsetof(struct io_uring_buf, resv) == 14, "the tail");
+
+struct io_uring_buf_reg {
+	u64 ring_addr;
+	u32 ring_entries;
+	u16 bgid, flags;
+	u64 resv[3];
+};
+_Static_assert(sizeof(struct io_uring_buf_reg) == 40, "buf_reg");
+
+struct io_uring_buf_status {
+	u32 buf_group, head;
+	u32 resv[8];
+};
+_Static_assert(sizeof(struct io_uring_buf_status) == 40, "buf_status");
+
+/* What a multishot RECVMSG puts before the address, the control data and the payload. */
+struct io_uring_recvmsg_out {
+	u32 namelen, controllen, payloadlen, flags;
+};
+_Static_assert(sizeof(struct io_uring_recvmsg_out) == 16, "recvmsg_out");
 
 /* struct __kernel_timespec: 64-bit on every architecture */
 struct abi_timespec {

@@ -37,6 +37,9 @@
 #define barrier_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 
+/* Orders every earlier load before every later access. */
+#define barrier_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+
 /* Orders nothing for the processor: for the frequent side of an asymmetric barrier
  * (host/membarrier.h). */
 #define barrier_compiler() __asm__ volatile("" ::: "memory")

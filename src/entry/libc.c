@@ -257,11 +257,14 @@ long call_fcntl(int fd, int command, long argument)
 
 long call_mmap(void *addr, size_t len, int prot, int flags, int fd, s64 offset)
 {
-	if (likely(offset != IORING_OFF_CQ_RING))
+	if (likely(offset < IORING_OFF_CQ_RING))
 		return host_call(SYS_mmap, addr, len, prot, flags, fd, offset);
-	/* A ring's CQ is in the same memory as its SQ. */
-	if (!(flags & MAP_ANONYMOUS) && call_is_ring(fd))
-		return host_call(SYS_mmap, addr, len, prot, flags, fd, IORING_OFF_SQ_RING);
+	/* What a ring shows at some offsets is elsewhere in its file. */
+	if (!(flags & MAP_ANONYMOUS) && call_is_ring(fd)) {
+		offset = descriptor_map_offset(fd, (u64)offset, len);
+		if (offset < 0)
+			return offset;
+	}
 	return gate_call(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
 }
 

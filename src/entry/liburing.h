@@ -87,20 +87,6 @@ _Static_assert(offsetof(struct io_uring, int_flags) == 208, "ring int_flags");
 /* A CQE of this user_data ends a wait's timeout where the kernel has no EXT_ARG. */
 #define RING_TIMEOUT_USER_DATA (~0ull)
 
-/* Argument structures that only liburing's registrations use. */
-struct io_uring_buf_reg {
-	u64 ring_addr;
-	u32 ring_entries;
-	u16 bgid, flags;
-	u64 resv[3];
-};
-_Static_assert(sizeof(struct io_uring_buf_reg) == 40, "buf_reg");
-
-struct io_uring_buf_status {
-	u32 buf_group, head, resv[8];
-};
-_Static_assert(sizeof(struct io_uring_buf_status) == 40, "buf_status");
-
 struct io_uring_buf_ring;
 struct io_uring_napi;
 struct io_uring_zcrx_ifq_reg;

@@ -68,15 +68,16 @@ static void result_store(ucontext_t *uc, long result)
 }
 #endif
 
-/* An mmap() of offset 0x8000000: the CQ ring if it is a ring, else the kernel's business. */
+/* An mmap() of an offset that rings show elsewhere: of anything else the kernel's business. */
 static long trapped_mmap(const long *args)
 {
-	bool is_file = !(args[3] & MAP_ANONYMOUS);
+	s64 offset = args[5];
 
-	if (is_file && descriptor_is_ring((int)args[4]))
-		return host_call(SYS_mmap, args[0], args[1], args[2], args[3], args[4],
-				 IORING_OFF_SQ_RING);
-	return gate_call(SYS_mmap, args[0], args[1], args[2], args[3], args[4], args[5]);
+	if (!(args[3] & MAP_ANONYMOUS) && descriptor_is_ring((int)args[4]))
+		offset = descriptor_map_offset((int)args[4], (u64)offset, (size_t)args[1]);
+	if (offset < 0)
+		return offset;
+	return gate_call(SYS_mmap, args[0], args[1], args[2], args[3], args[4], offset);
 }
 
 static long trapped_call(const struct registers *regs)

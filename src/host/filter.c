@@ -25,6 +25,9 @@
 #define NATIVE_ARCH AUDIT_ARCH_AARCH64
 #endif
 
+/* Behind the offsets at which programs map rings of provided buffers. */
+#define OFFSETS_END (IORING_OFF_PBUF_RING + ~IORING_OFF_MMAP_MASK + 1)
+
 /* si_code SYS_SECCOMP, which the C library's headers do not name. */
 #define SI_CODE_SECCOMP 1
 
@@ -77,11 +80,13 @@ static long filter_load(void)
 	u64 gate = gate_return_address();
 	struct sock_filter code[] = {
 		LOAD(offsetof(struct seccomp_data, arch)),
-		JUMP_EQUAL(NATIVE_ARCH, 0, 12),
+		JUMP_EQUAL(NATIVE_ARCH, 0, 14),
 		LOAD(offsetof(struct seccomp_data, nr)),
-		JUMP_EQUAL(SYS_mmap, 0, 4),
+		JUMP_EQUAL(SYS_mmap, 0, 6),
 		LOAD(LOW(args[5])),
-		JUMP_EQUAL(IORING_OFF_CQ_RING, 0, 8),
+		JUMP_EQUAL(IORING_OFF_CQ_RING, 2, 0),
+		JUMP_AT_LEAST(IORING_OFF_PBUF_RING, 0, 9),
+		JUMP_AT_LEAST(OFFSETS_END, 8, 0),
 		LOAD(HIGH(args[5])),
 		JUMP_EQUAL(0, 2, 6),
 		JUMP_AT_LEAST(SYS_io_uring_setup, 0, 5),

@@ -1,15 +1,15 @@
 /*
- * net.c - sockets: ACCEPT, CONNECT, SEND, RECV, SHUTDOWN
+ * net.c - sockets: ACCEPT, CONNECT, SHUTDOWN, and what is asked of a socket
  *
  * Each is tried without blocking; if it would block the request waits for
- * readiness and is tried again. MSG_DONTWAIT does that for send and recv.
- * accept() and connect() have no such flag, only the file's O_NONBLOCK, which
+ * readiness and is tried again.
+ * accept() and connect() have no flag for that, only the file's O_NONBLOCK, which
  * is not ours to change while others use the socket. So an accept on a blocking
  * socket is made in the punt pool once poll() promises a connection (another
  * thread may be faster, and then it blocks there, not here). A socket that is to
  * be connected is of no use to others yet: there the flag is set for one call.
  *
- * Not here: SENDMSG, RECVMSG (message.c).
+ * Not here: SEND, RECV (transfer.c), SENDMSG, RECVMSG (message.c), SOCKET and the like (socket.c).
  * The kernel: io_uring/net.c
  */
 #include "op/net.h"
@@ -58,139 +58,6 @@ u32 net_nonempty_flag(int fd, long received, u64 wanted, u32 msg_flags)
 	return socket_option(fd, SO_TYPE) == SOCK_STREAM ? IORING_CQE_F_SOCK_NONEMPTY : 0;
 }
 
-bool net_is_stream_socket(int fd)
-{
-	int type = socket_option(fd, SO_TYPE);
-
-	return type == SOCK_STREAM || type == SOCK_SEQPACKET;
-}
-
-struct sendrecv {
-	u64 addr;
-	u64 len;                        /* bytes left */
-	u64 done;                       /* bytes transferred by earlier tries (MSG_WAITALL) */
-	u32 flags;                      /* MSG_* */
-	u32 ioprio;                     /* IORING_RECVSEND_* */
-	u32 to_len;                     /* SEND: length of the destination, 0: none */
-	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
-	u32 select_len;                 /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
-	bool is_polled;
-	char address[32]; /* enough for IPv4 and IPv6; longer ones are refused */
-};
-
-OP_PREP(sendrecv)
-{
-	struct sendrecv *sr = request_data(req, struct sendrecv);
-	bool is_send = req->opcode == IORING_OP_SEND;
-
-	*sr = (struct sendrecv){
-		.addr = load_relaxed(&sqe->addr),
-		.len = load_relaxed(&sqe->len),
-		.flags = load_relaxed(&sqe->msg_flags) | (is_send ? MSG_NOSIGNAL : 0),
-		.ioprio = load_relaxed(&sqe->ioprio),
-	};
-	if (!is_send && (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index)))
-		return -EINVAL;
-	if (sr->ioprio & ~IORING_RECVSEND_POLL_FIRST)
-		return -EINVAL;
-	if ((s32)sr->len < 0)
-		return -EFAULT;
-	sr->select_len = (u32)sr->len;
-	req->buf_index = load_relaxed(&sqe->buf_index);
-	if (sr->flags & MSG_DONTWAIT)
-		req->flags |= REQ_NOWAIT;
-	if (is_send && load_relaxed(&sqe->addr2)) {
-		sr->to_len = load_relaxed(&sqe->addr_len);
-		if (sr->to_len > sizeof(sr->address))
-			return -EINVAL;
-		return copy_from_user(sr->address, (void *)load_relaxed(&sqe->addr2), sr->to_len);
-	}
-	return 0;
-}
-
-/* POLL_FIRST: the program knows that there is nothing yet. */
-static bool polls_first(struct sendrecv *sr)
-{
-	if (!(sr->ioprio & IORING_RECVSEND_POLL_FIRST) || sr->is_polled)
-		return false;
-	sr->is_polled = true;
-	return true;
-}
-
-static long call_send(const struct request *req, const struct sendrecv *sr, int extra)
-{
-	return host_call(SYS_sendto, request_fd(req), sr->addr, sr->len, sr->flags | extra,
-			 sr->to_len ? sr->address : NULL, sr->to_len);
-}
-
-/* Ends a transfer: what earlier tries moved counts; less than MSG_WAITALL asked for breaks
- * links. */
-static enum issue_verdict sendrecv_done(struct request *req, struct sendrecv *sr, long n)
-{
-	if (n >= 0) {
-		if (sr->flags & MSG_WAITALL && (u64)n < sr->len)
-			request_fail(req);
-		req->result = (s32)(sr->done + (u64)n);
-		return ISSUE_DONE;
-	}
-	request_fail(req);
-	req->result = sr->done ? (s32)sr->done : (s32)n;
-	return ISSUE_DONE;
-}
-
-/* A part was moved of what MSG_WAITALL wants whole: true if the rest is to be waited for. */
-static bool goes_on(struct request *req, struct sendrecv *sr, long n)
-{
-	if (n <= 0 || (u64)n >= sr->len || !(sr->flags & MSG_WAITALL))
-		return false;
-	if (!net_is_stream_socket(request_fd(req)))
-		return false;
-	sr->addr += (u64)n;
-	sr->len -= (u64)n;
-	sr->done += (u64)n;
-	return true;
-}
-
-static enum issue_verdict send_now(struct request *req)
-{
-	struct sendrecv *sr = request_data(req, struct sendrecv);
-	long n;
-
-	n = call_send(req, sr, MSG_DONTWAIT);
-	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
-		return ISSUE_POLL;
-	return sendrecv_done(req, sr, n);
-}
-
-OP_BLOCK(send)
-{
-	struct sendrecv *sr = request_data(req, struct sendrecv);
-
-	sendrecv_done(req, sr,
-		      punt_call(SYS_sendto, request_fd(req), (long)sr->addr, (long)sr->len,
-				sr->flags, (long)(sr->to_len ? sr->address : NULL), sr->to_len));
-}
-
-OP_CLEANUP(sendrecv)
-{
-	buffers_free(req->ring, request_data(req, struct sendrecv)->buffer);
-}
-
-static enum issue_verdict recv_now(struct request *req)
-{
-	struct sendrecv *sr = request_data(req, struct sendrecv);
-	u32 flags = sr->flags & ~(u32)MSG_WAITALL;
-	long n;
-
-	n = host_call(SYS_recvfrom, request_fd(req), sr->addr, sr->len, flags | MSG_DONTWAIT, NULL,
-		      NULL);
-	if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, sr, n))
-		return ISSUE_POLL;
-	req->cqe_flags |= net_nonempty_flag(request_fd(req), n, sr->len, sr->flags);
-	return sendrecv_done(req, sr, n);
-}
-
-/* What a buffer may be taken for: 0, -EBADF or -ENOTSOCK. */
 int net_check_socket(int fd)
 {
 	if (file_kind_hint(fd) == FILE_UNKNOWN)
@@ -198,64 +65,88 @@ int net_check_socket(int fd)
 	return socket_option(fd, SO_TYPE) < 0 ? -ENOTSOCK : 0;
 }
 
-/* BUFFER_SELECT: 0, -ENOTSOCK, -EBADF or -ENOBUFS. */
-static int take_provided_buffer(struct request *req, struct sendrecv *sr)
+enum issue_verdict net_let_others(struct request *req)
 {
-	int err = net_check_socket(request_fd(req));
+	if (req->flags & REQ_POLL_LASTING)
+		poll_leave(req); /* coming back looks at what is there */
+	return ISSUE_POLL;
+}
 
-	if (err)
-		return err;
-	sr->buffer = buffers_take(req, req->buf_index);
-	if (sr->buffer == NULL)
-		return -ENOBUFS;
-	sr->addr = sr->buffer->addr;
-	sr->len = sr->select_len ? min_of(sr->select_len, sr->buffer->len) : sr->buffer->len;
+static u8 ask_trait(int fd)
+{
+	switch (socket_option(fd, SO_TYPE)) {
+	case SOCK_STREAM:
+		return NET_BYTES;
+	case SOCK_SEQPACKET:
+		return NET_SEQUENCE;
+	default:
+		return NET_OTHER;
+	}
+}
+
+bool net_is_stream(int fd, u8 *trait)
+{
+	if (*trait == NET_UNKNOWN)
+		*trait = ask_trait(fd);
+	return *trait != NET_OTHER;
+}
+
+bool net_is_byte_stream(int fd, u8 *trait)
+{
+	return net_is_stream(fd, trait) && *trait == NET_BYTES;
+}
+
+u32 net_queued(int fd)
+{
+	int queued = 0;
+
+	if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
+		return 0;
+	return host_call(SYS_ioctl, fd, SIOCINQ, &queued) < 0 ? 0 : (u32)max_of(queued, 0);
+}
+
+int net_notify_prep(struct request *req, const struct io_uring_sqe *sqe, u32 ioprio)
+{
+	if (load_relaxed(&sqe->pad2) || load_relaxed(&sqe->addr3))
+		return -EINVAL;
+	if (req->flags & IOSQE_CQE_SKIP_SUCCESS)
+		return -EINVAL;
+	if (ioprio & ~(IORING_RECVSEND_POLL_FIRST | IORING_RECVSEND_FIXED_BUF |
+		       IORING_SEND_ZC_REPORT_USAGE | IORING_SEND_VECTORIZED))
+		return -EINVAL;
+	if (ioprio & IORING_SEND_ZC_REPORT_USAGE)
+		req->flags |= REQ_NOTIFIES_USAGE;
 	return 0;
 }
 
-static enum issue_verdict transfer_provided(struct request *req,
-					    enum issue_verdict (*transfer)(struct request *req))
+int net_check_zerocopy(int fd)
 {
-	struct sendrecv *sr = request_data(req, struct sendrecv);
-	int err = sr->buffer ? 0 : take_provided_buffer(req, sr);
-	enum issue_verdict verdict;
+	int err = net_check_socket(fd), domain, protocol;
 
 	if (err)
-		return request_done(req, err);
-	verdict = transfer(req);
-	/* Not if a part of what MSG_WAITALL wants is done. */
-	if (verdict == ISSUE_POLL && sr->done == 0) {
-		buffers_put_back(req, sr->buffer);
-		sr->buffer = NULL;
+		return err;
+	domain = socket_option(fd, SO_DOMAIN);
+	protocol = socket_option(fd, SO_PROTOCOL);
+	if (domain != AF_INET && domain != AF_INET6)
+		return -EOPNOTSUPP;
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ? 0 : -EOPNOTSUPP;
+}
+
+int net_take_fixed(struct request *req, const struct iovec *vector, u32 count)
+{
+	struct resource *buffer = resource_lookup(&req->ring->buffers, req->buf_index);
+
+	if (buffer == NULL)
+		return -EFAULT;
+	for (u32 i = 0; i < count; i++) {
+		u64 start = (u64)vector[i].iov_base, end = start + vector[i].iov_len;
+
+		if (end < start || start < buffer->addr || end > buffer->addr + buffer->len)
+			return -EFAULT;
 	}
-	return verdict;
-}
-
-OP_ISSUE(send)
-{
-	if (polls_first(request_data(req, struct sendrecv)))
-		return ISSUE_POLL;
-	if (unlikely(req->flags & IOSQE_BUFFER_SELECT))
-		return transfer_provided(req, send_now);
-	return send_now(req);
-}
-
-OP_ISSUE(recv)
-{
-	if (polls_first(request_data(req, struct sendrecv)))
-		return ISSUE_POLL;
-	if (unlikely(req->flags & IOSQE_BUFFER_SELECT))
-		return transfer_provided(req, recv_now);
-	return recv_now(req);
-}
-
-OP_BLOCK(recv)
-{
-	struct sendrecv *sr = request_data(req, struct sendrecv);
-
-	sendrecv_done(req, sr,
-		      punt_call(SYS_recvfrom, request_fd(req), (long)sr->addr, (long)sr->len,
-				sr->flags, 0, 0));
+	buffer->refs++;
+	req->buffer_resource = buffer;
+	return 0;
 }
 
 struct accept {

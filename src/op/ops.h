@@ -141,7 +141,7 @@ OP_ISSUE(link_timeout);
 OP_PREP(async_cancel);
 OP_ISSUE(async_cancel);
 
-/* net.c, message.c */
+/* net.c */
 OP_PREP(accept);
 OP_ISSUE(accept);
 OP_BLOCK(accept);
@@ -150,19 +150,40 @@ OP_PREP(connect);
 OP_ISSUE(connect);
 OP_BLOCK(connect);
 OP_CLEANUP(connect);
-OP_PREP(sendrecv);
-OP_ISSUE(send);
-OP_BLOCK(send);
-OP_ISSUE(recv);
-OP_BLOCK(recv);
-OP_CLEANUP(sendrecv);
-OP_PREP(message);
-OP_ISSUE(sendmsg);
-OP_BLOCK(sendmsg);
-OP_ISSUE(recvmsg);
-OP_BLOCK(recvmsg);
-OP_CLEANUP(message);
 OP_PREP(shutdown);
 OP_BLOCK(shutdown);
+
+/* transfer.c */
+OP_PREP(send);
+OP_PREP(send_zc);
+OP_PREP(recv);
+OP_ISSUE(send);
+OP_ISSUE(send_zc);
+OP_ISSUE(recv);
+OP_CLEANUP(transfer);
+
+/* message.c */
+OP_PREP(sendmsg);
+OP_PREP(sendmsg_zc);
+OP_PREP(recvmsg);
+OP_ISSUE(sendmsg);
+OP_ISSUE(sendmsg_zc);
+OP_ISSUE(recvmsg);
+OP_CLEANUP(message);
+
+/* socket.c */
+OP_PREP(socket);
+OP_ISSUE(socket);
+OP_PREP(bind);
+OP_ISSUE(bind);
+OP_CLEANUP(bind);
+OP_PREP(listen);
+OP_ISSUE(listen);
+OP_PREP(uring_cmd);
+OP_ISSUE(uring_cmd);
+
+/* read_multishot.c */
+OP_PREP(read_multishot);
+OP_ISSUE(read_multishot);
 
 #endif

@@ -6,6 +6,7 @@
  *   FILE_REGULAR  through the kernel's cache. A read takes what is cached (RWF_NOWAIT); the rest
  *                 is a page-in (WAIT_PAGE): it goes to the device now, and the page-in
  *                 waiter finishes it. A write is copied into the kernel's cache at once.
+ *   FILE_OWNED    through our own page cache (rw_owned.c), as far as it has the file.
  *   FILE_DIRECT   Linux AIO (WAIT_DEVICE), staged until the batch ends.
  *   FILE_STREAM   tried without blocking; if it would block it waits for readiness
  *                 (WAIT_POLL) and is tried again.
@@ -24,10 +25,12 @@
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
+#include "file/own.h"
 #include "file/pagein.h"
 #include "host/kernel.h"
 #include "host/usercopy.h"
 #include "op/ops.h"
+#include "op/rw.h"
 #include "request/buffers.h"
 #include "request/hooks.h"
 #include "request/link.h"
@@ -35,8 +38,6 @@
 #include "request/poll.h"
 #include "request/ring.h"
 
-#define OFFSET_CURRENT ((u64)-1)
-#define RW_MAX         0x7ffff000u /* bytes: what the kernel transfers at the most */
 #define AIO_DEPTH_MAX  4096
 #ifndef RWF_ATOMIC
 #define RWF_ATOMIC 0x40
@@ -55,23 +56,8 @@ struct rw_page {
 struct rw_device {
 	struct aio_op op;
 	struct request *req;
-};
-
-struct rw {
-	u64 offset;
-	struct iovec *iov; /* &one, or ring_alloc()ed; what is left to transfer */
-	u32 iov_count;
-	u32 iov_total; /* as allocated */
-	s32 rw_flags;  /* RWF_* */
-	u32 wanted;    /* bytes asked for */
-	u32 copied;    /* bytes already transferred; `iov` and `offset` are behind them */
-	u16 ioprio;    /* class and level for the device; 0: the thread's */
-	struct iovec one;
-	struct iovec *vector; /* the allocation, or NULL */
-	struct rw_page *page;
-	struct rw_device *device;
-	struct provided_buffer *buffer; /* BUFFER_SELECT: taken for this try, or NULL */
-	u32 select_len;                 /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
+	bool is_write;
+	struct own_writer writer; /* of a write */
 };
 
 /* The real-time class takes a privilege, effective in this thread. */
@@ -117,7 +103,8 @@ static int prep_common(struct request *req, const struct io_uring_sqe *sqe)
 	rw->vector = NULL;
 	rw->page = NULL;
 	rw->device = NULL;
-	rw->buffer = NULL;
+	rw->cached = NULL;
+	rw->change = NULL;
 	req->buf_index = load_relaxed(&sqe->buf_index);
 	if (unlikely(ioprio)) {
 		int err = check_ioprio(ioprio);
@@ -215,10 +202,11 @@ OP_CLEANUP(rw)
 {
 	struct rw *rw = request_data(req, struct rw);
 
-	buffers_free(req->ring, rw->buffer);
 	ring_free(req->ring, rw->vector, rw->iov_total * sizeof(struct iovec));
 	ring_free(req->ring, rw->page, sizeof(*rw->page));
 	ring_free(req->ring, rw->device, sizeof(*rw->device));
+	rw_cached_free(req);
+	rw_change_free(req);
 }
 
 static bool is_in_buffer(const struct iovec *iov, const struct resource *buffer)
@@ -269,19 +257,24 @@ static int take_fixed_buffer(struct request *req, struct rw *rw)
 	return 0;
 }
 
-/* BUFFER_SELECT: the transfer is to the oldest buffer of the group. 0, -EBADF or -ENOBUFS. */
-static int take_provided_buffer(struct request *req, struct rw *rw)
+/*
+ * BUFFER_SELECT: the transfer is to the next buffer of the group, which is used up at once unless
+ * the file is waited for. 0, -EBADF or -ENOBUFS.
+ */
+static int take_provided_buffer(struct request *req, struct rw *rw, bool is_stream)
 {
+	int err;
+
 	if (file_kind_hint(request_fd(req)) == FILE_UNKNOWN)
 		return -EBADF;
-	rw->buffer = buffers_take(req, req->buf_index);
-	if (rw->buffer == NULL)
-		return -ENOBUFS;
-	rw->one.iov_base = (void *)rw->buffer->addr;
-	rw->one.iov_len = rw->buffer->len;
-	if (rw->select_len)
-		rw->one.iov_len = min_of(rw->select_len, rw->buffer->len);
+	err = buffers_take(req, rw->select_len, &rw->one);
+	if (err)
+		return err;
+	rw->iov = &rw->one;
+	rw->iov_count = 1;
 	rw->wanted = (u32)rw->one.iov_len;
+	if (!is_stream)
+		buffers_used(req, rw->wanted, 1);
 	return 0;
 }
 
@@ -302,9 +295,7 @@ static void rw_advance(struct rw *rw, size_t bytes)
 	}
 }
 
-/* The last call said `result`: what was transferred before counts too. A short transfer breaks
- * links. */
-static enum issue_verdict rw_done(struct request *req, long result)
+enum issue_verdict rw_done(struct request *req, long result)
 {
 	const struct rw *rw = request_data(req, struct rw);
 
@@ -389,7 +380,7 @@ static enum issue_verdict read_refused(struct request *req, long err)
 	return rw_wait_page(req);
 }
 
-static enum issue_verdict read_regular(struct request *req)
+enum issue_verdict read_regular(struct request *req)
 {
 	struct rw *rw = request_data(req, struct rw);
 
@@ -408,8 +399,13 @@ static enum issue_verdict read_regular(struct request *req)
 static enum issue_verdict write_regular(struct request *req)
 {
 	const struct rw *rw = request_data(req, struct rw);
-	long n = call_rw(req, true, rw->offset, 0);
+	struct own_writer writer;
+	long n;
 
+	own_write_begin(&writer, request_fd(req), rw->offset, rw->rw_flags);
+	n = call_rw(req, true, rw->offset, 0);
+	if (unlikely(rw_change_begin(req, &writer, n)))
+		return rw_change_go_on(req);
 	if (n == -ESPIPE && file_classify(request_fd(req)) == FILE_STREAM)
 		return write_issue(req);
 	return rw_done(req, n);
@@ -419,10 +415,14 @@ static enum issue_verdict write_regular(struct request *req)
 
 static void rw_device_done(struct aio_op *op, long result)
 {
-	struct request *req = container_of(op, struct rw_device, op)->req;
+	const struct rw_device *device = container_of(op, struct rw_device, op);
+	struct request *req = device->req;
 
-	req->flags |= REQ_FINISHED;
-	rw_done(req, result);
+	/* If pages are to be waited for, it is issued again for that. */
+	if (likely(!device->is_write || !rw_change_begin(req, &device->writer, result))) {
+		req->flags |= REQ_FINISHED;
+		rw_done(req, result);
+	}
 	ring_ready_add(req->ring, req);
 }
 
@@ -442,6 +442,9 @@ static enum issue_verdict rw_direct(struct request *req, bool is_write)
 	if (device == NULL || request_hold_file(req))
 		return request_done(req, -ENOMEM);
 	device->req = req;
+	device->is_write = is_write;
+	if (is_write)
+		own_write_begin(&device->writer, request_fd(req), rw->offset, rw->rw_flags);
 	device->op.done = rw_device_done;
 	aio_prep_rw(&device->op, request_fd(req), is_write, rw->iov, rw->iov_count, rw->offset,
 		    rw->rw_flags);
@@ -499,6 +502,8 @@ static enum issue_verdict rw_other(struct request *req, bool is_write)
 static enum issue_verdict rw_by_kind(struct request *req, bool is_write)
 {
 	switch (file_kind_hint(request_fd(req))) {
+	case FILE_OWNED:
+		return is_write ? write_regular(req) : read_owned(req);
 	case FILE_REGULAR:
 		return is_write ? write_regular(req) : read_regular(req);
 	case FILE_DIRECT:
@@ -561,6 +566,8 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 {
 	struct rw *rw = request_data(req, struct rw);
 
+	if (unlikely(rw->change != NULL))
+		return rw_change_go_on(req); /* it is written already */
 	if (is_fixed(req) && req->buffer_resource == NULL) {
 		int err = take_fixed_buffer(req, rw);
 
@@ -598,17 +605,21 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 static enum issue_verdict read_into_provided(struct request *req)
 {
 	struct rw *rw = request_data(req, struct rw);
-	int err = rw->buffer ? 0 : take_provided_buffer(req, rw);
+	bool is_stream = file_kind_hint(request_fd(req)) == FILE_STREAM;
+	int err = buffers_has(req) ? 0 : take_provided_buffer(req, rw, is_stream);
 	enum issue_verdict verdict;
 
 	if (err)
 		return request_done(req, err);
 	verdict = rw_issue(req, false);
-	if (verdict == ISSUE_POLL && rw->buffer != NULL) {
-		/* Others may need it more while this one waits. */
-		buffers_put_back(req, rw->buffer);
-		rw->buffer = NULL;
-	}
+	if (verdict == ISSUE_POLL)
+		buffers_put_back(req); /* others may need it more while this one waits */
+	else if (verdict != ISSUE_DONE)
+		buffers_used(req, rw->wanted, 1);
+	else if (req->result < 0 && req->buffer == NULL)
+		buffers_put_back(req);
+	else
+		buffers_used(req, req->result, 1);
 	return verdict;
 }
 
@@ -627,11 +638,17 @@ OP_ISSUE(write)
 static void rw_block(struct request *req, bool is_write)
 {
 	const struct rw *rw = request_data(req, struct rw);
-	bool is_stream = file_kind_hint(request_fd(req)) == FILE_STREAM;
+	u64 offset = file_kind_hint(request_fd(req)) == FILE_STREAM ? OFFSET_CURRENT : rw->offset;
+	struct own_writer writer;
+	long n;
 
-	rw_done(req, punt_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req),
-			       (long)rw->iov, rw->iov_count,
-			       (long)(is_stream ? OFFSET_CURRENT : rw->offset), 0, rw->rw_flags));
+	if (is_write)
+		own_write_begin(&writer, request_fd(req), offset, rw->rw_flags);
+	n = punt_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), (long)rw->iov,
+		      rw->iov_count, (long)offset, 0, rw->rw_flags);
+	if (is_write && n > 0)
+		own_wrote(&writer, request_fd(req), offset, (u64)n);
+	rw_done(req, n);
 }
 
 OP_BLOCK(read)

@@ -1,44 +1,65 @@
 /*
- * buffers.c - provided buffers (see buffers.h)
+ * buffers.c - provided buffers, in lists and in rings (see buffers.h)
  */
 #include "request/buffers.h"
 
+#include <sys/mman.h>
+
 #include "base/pages.h"
+#include "host/kernel.h"
+#include "host/usercopy.h"
 #include "request/ring.h"
 
-#define GROUPS_SIZE   (65536 * sizeof(struct list_node))
 #define BUFFERS_LIMIT (1u << 24)
 
-/* The group's list; NULL if nothing was ever provided to it. */
-static struct list_node *group_find(const struct ring *ring, u16 id)
-{
-	struct list_node *group = ring->buffer_groups ? &ring->buffer_groups[id] : NULL;
+/* One each id, in an array that is not touched where nobody uses it. */
+struct buffer_group {
+	/* (r) struct provided_buffer, oldest first; next == NULL: never a list */
+	struct list_node listed;
+	struct io_uring_buf *entries; /* (r) shared; NULL: not a ring */
+	u32 entry_count;              /* (r) a power of two */
+	u16 head;                     /* (r) the next buffer to use, modulo entry_count */
+	bool is_mapped;               /* (r) `entries` is a mapping of ours */
+	bool is_incremental;          /* (r) buffers are used piece by piece */
+};
+_Static_assert(sizeof(struct buffer_group) == 32, "65536 of them are reserved");
 
-	return group && group->next ? group : NULL;
+#define GROUPS_SIZE (BUFFER_GROUPS * sizeof(struct buffer_group))
+
+static bool is_ring(const struct buffer_group *group)
+{
+	return group->entries != NULL;
 }
 
-static struct list_node *group_make(struct ring *ring, u16 id)
+/* NULL if there is no such group. */
+static struct buffer_group *group_find(const struct ring *ring, u16 id)
 {
-	struct list_node *group;
+	struct buffer_group *group = ring->buffer_groups ? &ring->buffer_groups[id] : NULL;
 
+	return group && (group->listed.next || is_ring(group)) ? group : NULL;
+}
+
+static struct buffer_group *group_make(struct ring *ring, u16 id)
+{
 	if (ring->buffer_groups == NULL) {
 		ring->buffer_groups = pages_reserve(GROUPS_SIZE);
 		if (ring->buffer_groups == NULL)
 			return NULL;
 		slab_init(&ring->buffer_slab, sizeof(struct provided_buffer), BUFFERS_LIMIT);
 	}
-	group = &ring->buffer_groups[id];
-	if (group->next == NULL)
-		list_init(group);
-	return group;
+	return &ring->buffer_groups[id];
 }
 
 int buffers_provide(struct ring *ring, const struct provided_buffer *first, u32 count)
 {
-	struct list_node *group = group_make(ring, first->group);
+	struct buffer_group *group = group_make(ring, first->group);
 
 	if (group == NULL)
 		return -ENOMEM;
+	if (is_ring(group))
+		return -EINVAL;
+	if (group->listed.next == NULL)
+		list_init(&group->listed);
 	for (u32 i = 0; i < count; i++) {
 		struct provided_buffer *buffer = slab_alloc(&ring->buffer_slab);
 
@@ -47,20 +68,23 @@ int buffers_provide(struct ring *ring, const struct provided_buffer *first, u32 
 		*buffer = *first;
 		buffer->addr += (u64)i * first->len;
 		buffer->id = (u16)(first->id + i);
-		list_add_tail(group, &buffer->node);
+		list_add_tail(&group->listed, &buffer->node);
 	}
 	return 0;
 }
 
 int buffers_remove(struct ring *ring, u16 id, u32 count)
 {
-	struct list_node *group = group_find(ring, id);
+	struct buffer_group *group = group_find(ring, id);
 	u32 removed = 0;
 
 	if (group == NULL)
 		return -ENOENT;
-	for (; removed < count && !list_is_empty(group); removed++) {
-		struct provided_buffer *buffer = list_first(group, struct provided_buffer, node);
+	if (is_ring(group))
+		return -EINVAL;
+	for (; removed < count && !list_is_empty(&group->listed); removed++) {
+		struct provided_buffer *buffer =
+			list_first(&group->listed, struct provided_buffer, node);
 
 		list_del(&buffer->node);
 		slab_free(&ring->buffer_slab, buffer);
@@ -68,23 +92,236 @@ int buffers_remove(struct ring *ring, u16 id, u32 count)
 	return (int)removed;
 }
 
-struct provided_buffer *buffers_take(struct request *req, u16 id)
+int buffers_ring_check(const struct ring *ring, u16 id)
 {
-	struct list_node *group = group_find(req->ring, id);
-	struct provided_buffer *buffer;
+	const struct buffer_group *group = group_find(ring, id);
 
-	if (group == NULL || list_is_empty(group))
-		return NULL;
-	buffer = list_first(group, struct provided_buffer, node);
-	list_del(&buffer->node);
-	req->cqe_flags = IORING_CQE_F_BUFFER | (u32)buffer->id << IORING_CQE_BUFFER_SHIFT;
-	return buffer;
+	if (group == NULL)
+		return 0;
+	return is_ring(group) || !list_is_empty(&group->listed) ? -EEXIST : 0;
 }
 
-void buffers_put_back(struct request *req, struct provided_buffer *buffer)
+/* A mapping of ours goes, and its pages in the ring's file with it. */
+static void memory_unmap(void *memory, u32 entries)
 {
-	list_add(&req->ring->buffer_groups[buffer->group], &buffer->node);
-	req->cqe_flags = 0;
+	size_t size = entries * sizeof(struct io_uring_buf);
+
+	host_call(SYS_madvise, memory, size, MADV_REMOVE);
+	host_call(SYS_munmap, memory, size);
+}
+
+int buffers_ring_add(struct ring *ring, u16 id, void *memory, u32 entries, bool is_mapped,
+		     bool is_incremental)
+{
+	struct buffer_group *group = group_make(ring, id);
+
+	if (group == NULL) {
+		if (is_mapped)
+			memory_unmap(memory, entries);
+		return -ENOMEM;
+	}
+	*group = (struct buffer_group){
+		.entries = memory,
+		.entry_count = entries,
+		.is_mapped = is_mapped,
+		.is_incremental = is_incremental,
+	};
+	ring->buffer_rings_mapped += is_mapped;
+	return 0;
+}
+
+int buffers_ring_remove(struct ring *ring, u16 id)
+{
+	struct buffer_group *group = group_find(ring, id);
+
+	if (group == NULL)
+		return -ENOENT;
+	if (!is_ring(group))
+		return -EINVAL;
+	if (group->is_mapped) {
+		memory_unmap(group->entries, group->entry_count);
+		ring->buffer_rings_mapped--;
+	}
+	*group = (struct buffer_group){0};
+	return 0;
+}
+
+int buffers_ring_head(const struct ring *ring, u16 id)
+{
+	const struct buffer_group *group = group_find(ring, id);
+
+	if (group == NULL)
+		return -ENOENT;
+	return is_ring(group) ? group->head : -EINVAL;
+}
+
+size_t buffers_ring_mapped(const struct ring *ring, u16 id)
+{
+	const struct buffer_group *group = group_find(ring, id);
+
+	return group && group->is_mapped ? group->entry_count * sizeof(struct io_uring_buf) : 0;
+}
+
+static struct io_uring_buf *entry_at(const struct buffer_group *group, u16 position)
+{
+	return &group->entries[position & (group->entry_count - 1)];
+}
+
+/* How many buffers the program has put behind the head; none if the ring cannot be read. */
+static u16 ring_ready(const struct buffer_group *group)
+{
+	u16 tail;
+
+	if (copy_from_user(&tail, &group->entries[0].resv, sizeof(tail)))
+		return 0;
+	barrier_acquire(); /* pairs with the program's release of the tail */
+	return (u16)(tail - group->head);
+}
+
+static void request_sees(struct request *req, u16 id)
+{
+	req->flags |= REQ_BUFFER_SEEN;
+	req->cqe_flags |= IORING_CQE_F_BUFFER | (u32)id << IORING_CQE_BUFFER_SHIFT;
+}
+
+static int ring_take_many(struct request *req, const struct buffer_group *group, u64 wanted,
+			  struct iovec *vector, u32 count)
+{
+	u32 ready = ring_ready(group), n = 0;
+	u16 position = group->head;
+	bool is_limited = wanted > 0;
+
+	while (n < min_of(count, ready)) {
+		struct io_uring_buf *entry = entry_at(group, position), buffer;
+		u32 len;
+
+		if (copy_from_user(&buffer, entry, sizeof(buffer)))
+			break;
+		len = buffer.len;
+		if (is_limited && len == 0 && n == 0)
+			break;
+		if (is_limited && len > wanted) {
+			/* A later one stays whole: the next try may need all of it. */
+			if (n > 0 && !group->is_incremental)
+				break;
+			len = (u32)wanted;
+		}
+		if (n == 0)
+			request_sees(req, buffer.bid);
+		vector[n++] = (struct iovec){.iov_base = (void *)buffer.addr, .iov_len = len};
+		wanted -= len;
+		if (is_limited && wanted == 0)
+			return (int)n;
+		position++;
+	}
+	if (n == ready)
+		req->flags |= REQ_BUFFERS_LAST;
+	return n ? (int)n : -ENOBUFS;
+}
+
+static int list_take(struct request *req, struct buffer_group *group, u64 wanted,
+		     struct iovec *vector)
+{
+	struct provided_buffer *buffer;
+
+	if (list_is_empty(&group->listed))
+		return -ENOBUFS;
+	buffer = list_first(&group->listed, struct provided_buffer, node);
+	list_del(&buffer->node);
+	req->buffer = buffer;
+	req->cqe_flags |= IORING_CQE_F_BUFFER | (u32)buffer->id << IORING_CQE_BUFFER_SHIFT;
+	if (list_is_empty(&group->listed))
+		req->flags |= REQ_BUFFERS_LAST;
+	vector->iov_base = (void *)buffer->addr;
+	vector->iov_len = wanted ? min_of((u64)buffer->len, wanted) : buffer->len;
+	return 1;
+}
+
+int buffers_take_many(struct request *req, u64 wanted, struct iovec *vector, u32 count)
+{
+	struct buffer_group *group = group_find(req->ring, req->buf_index);
+
+	rs_assert(!(req->flags & REQ_BUFFER_SEEN) && req->buffer == NULL);
+	req->flags &= ~REQ_BUFFERS_LAST;
+	if (group == NULL)
+		return -ENOBUFS;
+	if (!is_ring(group))
+		return list_take(req, group, wanted, vector);
+	return ring_take_many(req, group, wanted, vector, count);
+}
+
+int buffers_take(struct request *req, u64 wanted, struct iovec *buffer)
+{
+	const struct buffer_group *group = group_find(req->ring, req->buf_index);
+	struct io_uring_buf entry;
+	u16 ready;
+
+	if (group == NULL || !is_ring(group))
+		return min_of(buffers_take_many(req, wanted, buffer, 1), 0);
+	ready = ring_ready(group);
+	if (ready == 0 || copy_from_user(&entry, entry_at(group, group->head), sizeof(entry)))
+		return -ENOBUFS;
+	request_sees(req, entry.bid);
+	buffer->iov_base = (void *)entry.addr;
+	buffer->iov_len = wanted ? min_of((u64)entry.len, wanted) : entry.len;
+	return 0;
+}
+
+void buffers_put_back(struct request *req)
+{
+	struct provided_buffer *buffer = req->buffer;
+
+	if (buffer != NULL)
+		list_add(&req->ring->buffer_groups[buffer->group].listed, &buffer->node);
+	else if (!(req->flags & REQ_BUFFER_SEEN))
+		return; /* it was used */
+	req->buffer = NULL;
+	req->flags &= ~REQ_BUFFER_SEEN;
+	req->cqe_flags &= ~(IORING_CQE_F_BUFFER | IORING_CQE_F_BUF_MORE |
+			    UINT32_MAX << IORING_CQE_BUFFER_SHIFT);
+}
+
+/* `bytes` more of an incremental ring are used; whether that ended with the end of a buffer. */
+static bool ring_use_bytes(struct buffer_group *group, u64 bytes)
+{
+	while (bytes > 0) {
+		struct io_uring_buf *entry = entry_at(group, group->head), buffer;
+		u32 used;
+
+		if (copy_from_user(&buffer, entry, sizeof(buffer)))
+			return true;
+		used = (u32)min_of(bytes, (u64)buffer.len);
+		buffer.len -= used;
+		if (buffer.len > 0 || used == 0) {
+			buffer.addr += used;
+			copy_to_user(&entry->addr, &buffer.addr, sizeof(buffer.addr));
+			copy_to_user(&entry->len, &buffer.len, sizeof(buffer.len));
+			return false;
+		}
+		copy_to_user(&entry->len, &buffer.len, sizeof(buffer.len));
+		group->head++;
+		bytes -= used;
+	}
+	return true;
+}
+
+void buffers_used(struct request *req, s64 bytes, u32 count)
+{
+	struct buffer_group *group;
+
+	buffers_free(req->ring, req->buffer);
+	req->buffer = NULL;
+	if (!(req->flags & REQ_BUFFER_SEEN))
+		return;
+	req->flags &= ~REQ_BUFFER_SEEN;
+	if (bytes < 0)
+		return;
+	group = &req->ring->buffer_groups[req->buf_index];
+	rs_assert(is_ring(group));
+	if (!group->is_incremental)
+		group->head = (u16)(group->head + count);
+	else if (!ring_use_bytes(group, (u64)bytes))
+		req->cqe_flags |= IORING_CQE_F_BUF_MORE;
 }
 
 void buffers_free(struct ring *ring, struct provided_buffer *buffer)
@@ -97,6 +334,9 @@ void buffers_destroy(struct ring *ring)
 {
 	if (ring->buffer_groups == NULL)
 		return;
+	for (u32 i = 0; i < BUFFER_GROUPS && ring->buffer_rings_mapped > 0; i++)
+		if (ring->buffer_groups[i].is_mapped)
+			buffers_ring_remove(ring, (u16)i);
 	pages_free(ring->buffer_groups, GROUPS_SIZE);
 	ring->buffer_groups = NULL;
 	ring->buffer_slab.used = 0; /* what is still in a group ends with its ring */

@@ -5,8 +5,9 @@
  * that unlinks and says whether it did. Against a wake-up, a timer or a
  * worker on another thread that one answer settles the race.
  *
- * A read at the device or of a page that is being read cannot be stopped,
- * neither here nor in the kernel; ASYNC_CANCEL says -ENOENT to it, as there.
+ * A read at the device, or of a page that the kernel reads, cannot be stopped,
+ * neither here nor in the kernel; ASYNC_CANCEL says -ENOENT to it, as there. One that
+ * waits for a page of our own cache is taken from the page's queue.
  *
  * The kernel: io_try_cancel()
  */
@@ -42,6 +43,11 @@ static int cancel_one(struct request *req)
 		return req->op->is_counted_if_cancelled ? 0 : -EALREADY;
 	case REQUEST_WAIT_FUTEX:
 		return futex_wait_cancel(req);
+	case REQUEST_WAIT_PAGE:
+		if (req->op->unwait == NULL || !req->op->unwait(req))
+			return -ENOENT;
+		request_end(req, -ECANCELED);
+		return 0;
 	case REQUEST_QUEUED:
 		return -EALREADY;
 	default:

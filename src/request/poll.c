@@ -6,7 +6,11 @@
  * arms it again, by one epoll_ctl(), which also looks at the file's state: so
  * readiness between the attempt that failed and the arming is not missed.
  *
- * Registrations are never trusted to be there: EPOLL_CTL_MOD says ENOENT if the
+ * A multishot receive, read or accept waits again and again, so its registration lasts as long as
+ * the request: edge-triggered, made when it first waits, and then it costs nothing to wait again.
+ * No edge is lost: one that comes while the request is not in the list comes before its next try.
+ *
+ * Other registrations are never trusted to be there: EPOLL_CTL_MOD says ENOENT if the
  * program closed the descriptor behind our back (and perhaps opened another file
  * under its number), and then it is added.
  *
@@ -37,8 +41,11 @@ struct poll_target {
 	struct list_node waiters; /* (r) struct poll_wait */
 	s32 fd;                   /* (r) as registered */
 	u32 armed;                /* (r) events armed, 0: silent */
+	u32 lasting;              /* (r) requests with REQ_POLL_LASTING: edge-triggered */
 	bool is_multi;            /* (c) fd is a private duplicate of its own */
-	u8 unused[7];
+	bool has_ended;           /* (r) lasting: an error, or the end of what comes, was told */
+	bool is_edge;             /* (r) as registered: goes on telling, though nobody may wait */
+	u8 unused[1];
 };
 _Static_assert(sizeof(struct poll_target) % 16 == 0, "slab object");
 
@@ -153,7 +160,7 @@ static u32 wanted(const struct poll_target *target)
 static int target_arm(struct ring *ring, struct poll_target *target, u32 events)
 {
 	struct epoll_event event = {
-		.events = events | EPOLLONESHOT,
+		.events = events | (target->lasting ? EPOLLET : EPOLLONESHOT),
 		.data.ptr = target,
 	};
 	int epoll_fd = ring->events.epoll_fd;
@@ -163,7 +170,45 @@ static int target_arm(struct ring *ring, struct poll_target *target, u32 events)
 	if (err == -ENOENT)
 		err = host_call(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_ADD, target->fd, &event);
 	target->armed = err ? 0 : events;
+	target->is_edge = err == 0 && target->lasting;
+	target->has_ended = false;
 	return (int)err;
+}
+
+bool poll_tells_what_comes(const struct request *req)
+{
+	return !(req->flags & REQ_POLL_LASTING) || !req->poll.target->has_ended;
+}
+
+void poll_leave(struct request *req)
+{
+	struct poll_target *target = req->poll.target;
+
+	req->flags &= ~REQ_POLL_LASTING;
+	/* The registration stays until an event finds nobody, or somebody makes another of it. */
+	if (--target->lasting == 0)
+		target->armed = 0;
+}
+
+/* A multishot request waits: 0 or -errno. Armed anew only when it comes, or its file has moved. */
+static int target_join_lasting(struct request *req, struct poll_target *target, u32 events)
+{
+	int err;
+
+	if (likely(req->flags & REQ_POLL_LASTING)) {
+		if (likely(req->poll.target == target && (target->armed & events) == events))
+			return 0;
+		poll_leave(req);
+	}
+	target->lasting++;
+	err = target_arm(req->ring, target, wanted(target) | events);
+	if (err) {
+		target->lasting--;
+		return err;
+	}
+	req->poll.target = target;
+	req->flags |= REQ_POLL_LASTING;
+	return 0;
 }
 
 /*
@@ -172,7 +217,8 @@ static int target_arm(struct ring *ring, struct poll_target *target, u32 events)
  */
 static int target_join(struct ring *ring, struct poll_target *target, u32 events)
 {
-	if (!list_is_empty(&target->waiters) && (target->armed & events) == events)
+	if (!list_is_empty(&target->waiters) && (target->armed & events) == events &&
+	    target->lasting == 0)
 		return 0;
 	return target_arm(ring, target, target->armed | events);
 }
@@ -207,7 +253,12 @@ int poll_arm_file(struct request *req, const struct file *file, u32 events)
 	target = target_of(ring, fd);
 	if (target == NULL)
 		return -ENOMEM;
-	err = target_join(ring, target, events);
+	if (req->flags & REQ_MULTISHOT) {
+		events |= EPOLLRDHUP;
+		err = target_join_lasting(req, target, events);
+	} else {
+		err = target_join(ring, target, events);
+	}
 	if (err)
 		return err;
 	req->poll.events = events;
@@ -268,11 +319,24 @@ void poll_disarm(struct request *req)
 		multi_target_free(req->ring, target);
 }
 
+/* Nobody waits, and the last who did so wanted each edge. */
+static void target_silence(struct ring *ring, struct poll_target *target)
+{
+	struct epoll_event event = {.events = EPOLLONESHOT, .data.ptr = target};
+
+	if (target->is_edge)
+		host_call(SYS_epoll_ctl, ring->events.epoll_fd, EPOLL_CTL_MOD, target->fd, &event);
+	target->is_edge = false;
+}
+
 void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 {
 	struct poll_wait *wait, *tmp;
 
-	target->armed = 0;
+	if (target->lasting == 0)
+		target->armed = 0;
+	else if (revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		target->has_ended = true;
 	list_for_each_entry_safe (wait, tmp, &target->waiters, node) {
 		struct request *req = container_of(wait, struct request, poll);
 		u32 seen = revents & (wait->events | EPOLLERR | EPOLLHUP);
@@ -283,8 +347,14 @@ void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 		wait->revents = seen;
 		ring_ready_add(ring, req);
 	}
+	if (target->lasting)
+		return; /* the others are told of the next edge */
+	if (list_is_empty(&target->waiters)) {
+		target_silence(ring, target);
+		return;
+	}
 	/* The others wait on. If the file went away meanwhile they are issued again, and see it. */
-	if (list_is_empty(&target->waiters) || target_arm(ring, target, wanted(target)) == 0)
+	if (target_arm(ring, target, wanted(target)) == 0)
 		return;
 	list_for_each_entry_safe (wait, tmp, &target->waiters, node) {
 		list_del(&wait->node);
@@ -343,13 +413,19 @@ void poll_file_moved(struct ring *ring, int old_fd, struct file *file)
 	target = fd >= 0 ? target_of(ring, fd) : NULL;
 	while (!list_is_empty(&old->waiters)) {
 		struct poll_wait *wait = list_first(&old->waiters, struct poll_wait, node);
+		struct request *req = container_of(wait, struct request, poll);
+		bool is_lasting = req->flags & REQ_POLL_LASTING;
 
 		list_del(&wait->node);
+		if (is_lasting)
+			poll_leave(req);
 		if (target != NULL) {
 			list_add_tail(&target->waiters, &wait->node);
 			wait->target = target;
+			target->lasting += is_lasting;
+			req->flags |= is_lasting ? REQ_POLL_LASTING : 0;
 		} else {
-			request_end(container_of(wait, struct request, poll), -EBADF);
+			request_end(req, -EBADF);
 		}
 	}
 	if (target != NULL && target_arm(ring, target, wanted(target)))

@@ -24,6 +24,16 @@ int poll_arm_file(struct request *req, const struct file *file, u32 events);
  */
 int poll_arm_multi(struct request *req, u32 events);
 
+/*
+ * Of a request that waits again and again (REQ_MULTISHOT) the registration lasts, and each edge of
+ * readiness is told once. Whether it is sure to be told of all that comes after this moment: not if
+ * the other side is gone, for that was told already.
+ */
+bool poll_tells_what_comes(const struct request *req);
+
+/* The request ends (REQ_POLL_LASTING): it waits no more. */
+void poll_leave(struct request *req);
+
 /* Takes a WAIT_POLL request out. Always possible: wake-ups happen under the ring's lock. */
 void poll_disarm(struct request *req);
 

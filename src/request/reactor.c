@@ -44,6 +44,7 @@
 #include "request/wait.h"
 
 #define TICK_NS        NS_PER_MS
+#define TICK_SOON_NS   (TICK_NS / 4)
 #define TICKS_TO_EPOLL 3
 #define TICKS_TO_LEAVE 20
 #define SWEEP_NS       NS_PER_SEC
@@ -86,7 +87,7 @@ static void watch(struct ring *ring)
 
 	if (wait_events_init(ring))
 		return; /* no descriptor to be had: it goes on ticking */
-	wait_watch_aio(ring);
+	wait_watch_devices(ring);
 	if (host_call(SYS_epoll_ctl, reactor.epoll_fd, EPOLL_CTL_ADD, ring->events.epoll_fd,
 		      &event))
 		return;
@@ -154,7 +155,8 @@ static u64 tick(struct ring *ring)
 		watch(ring);
 		return 0;
 	}
-	return TICK_NS;
+	/* It seems to have left for longer: the next ticks come sooner, so that it is watched soon. */
+	return ring->idle_ticks > 1 ? TICK_SOON_NS : TICK_NS;
 }
 
 /* How long the reactor may sleep for the sake of a watched ring's timers. */
@@ -221,7 +223,7 @@ static u64 visit(struct ring *ring)
 	if (load_relaxed(&ring->attendance) == ATTEND_FILES)
 		return SWEEP_NS;
 	if (!ring_lock_try(ring))
-		return TICK_NS; /* its program is inside */
+		return TICK_SOON_NS; /* its program is inside */
 	if (ring->life == RING_ALIVE) {
 		if (ring_is_sqpoll(ring))
 			sleep_ns = sqpoll(ring);
@@ -383,7 +385,7 @@ void reactor_attend(struct ring *ring)
 	if (ring_is_deferred(ring) && ring->event_fd < 0 && load_relaxed(&ring->poll_fd) < 0)
 		return;
 	if (unlikely(ring->attendance == ATTEND_EPOLL)) {
-		wait_watch_aio(ring);
+		wait_watch_devices(ring);
 		if (timer_next(ring) < ring->watched_until)
 			reactor_kick();
 		return;

@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 
 #include "observe/ticks.h"
+#include "request/buffers.h"
 #include "request/link.h"
 #include "request/pending.h"
 #include "request/poll.h"
@@ -119,6 +120,10 @@ void request_free(struct request *req)
 		resource_put(ring, req->file_resource);
 	if (req->buffer_resource)
 		resource_put(ring, req->buffer_resource);
+	if (unlikely(req->flags & REQ_POLL_LASTING))
+		poll_leave(req);
+	if (unlikely(req->buffer != NULL))
+		buffers_free(ring, req->buffer);
 	slab_free(&ring->requests, req);
 }
 
@@ -135,6 +140,16 @@ static void complete_stats(struct ring *ring, const struct request *req)
 		stats_latency_record(ring->stats, req->opcode, ticks_now() - req->submit_ticks);
 }
 
+/* The CQE of a request that borrowed memory, and the one that gives it back: it was copied. */
+static void post_with_notification(struct request *req)
+{
+	struct ring *ring = req->ring;
+	u32 usage = req->flags & REQ_NOTIFIES_USAGE ? IORING_NOTIF_USAGE_ZC_COPIED : 0;
+
+	ring_post(ring, req->user_data, req->result, req->cqe_flags | IORING_CQE_F_MORE, NULL);
+	ring_post(ring, req->user_data, (s32)usage, IORING_CQE_F_NOTIF, NULL);
+}
+
 void request_complete(struct request *req)
 {
 	struct ring *ring = req->ring;
@@ -143,7 +158,9 @@ void request_complete(struct request *req)
 		pending_remove(req);
 	request_set_state(req, REQUEST_COMPLETE);
 	complete_stats(ring, req);
-	if (likely(!(req->flags & IOSQE_CQE_SKIP_SUCCESS)))
+	if (unlikely(req->flags & REQ_NOTIFIES))
+		post_with_notification(req);
+	else if (likely(!(req->flags & IOSQE_CQE_SKIP_SUCCESS)))
 		ring_post(ring, req->user_data, req->result, req->cqe_flags,
 			  req->flags & REQ_WIDE_CQE ? request_data(req, u64) : NULL);
 	if (unlikely(req->opcode == IORING_OP_TIMEOUT))

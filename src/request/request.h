@@ -42,8 +42,10 @@
 
 struct ring;
 struct request;
+struct cache_hit;
 struct poll_target;
 struct resource;
+struct provided_buffer;
 
 enum request_state {
 	REQUEST_SUBMITTED, /* request_alloc() -> ISSUED, HELD, COMPLETE */
@@ -81,6 +83,12 @@ enum request_state {
 	(1u << 21) /* `file` is a reference of the request's own, not its resource's */
 #define REQ_WIDE_CQE                                                                               \
 	(1u << 24) /* its CQE has 32 bytes: the second half are the first two u64 of `data` */
+#define REQ_BUFFER_SEEN  (1u << 25) /* its buffers are at the head of a ring, not used yet */
+#define REQ_BUFFERS_LAST (1u << 26) /* it took the last buffer of its group */
+/* A second CQE says that the memory is no longer used; with, or without its usage (SEND_ZC). */
+#define REQ_NOTIFIES (1u << 27)
+#define REQ_NOTIFIES_USAGE (1u << 28)
+#define REQ_POLL_LASTING (1u << 29) /* poll.target is kept registered for it (poll.c) */
 #define REQ_LINKED (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
 
 /* What op->issue() says happened. */
@@ -109,6 +117,13 @@ struct op_def {
 	void (*finish)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);
+	/* A plain SQE wants what is there: true, `hit` is pinned and to be copied (submit.c). False:
+	 * nothing was done. Driver. NULL: never. */
+	bool (*hit)(const struct ring *ring, const struct io_uring_sqe *sqe,
+		    struct cache_hit *hit);
+	/* Takes the request back from where the operation itself made it wait (WAIT_PAGE): true,
+	 * and it is the caller's. NULL: that cannot be. Driver. */
+	bool (*unwait)(struct request *req);
 	/* Frees what prep() allocated. Driver. */
 	void (*cleanup)(struct request *req);
 	/* What it polls for when issue() says ISSUE_POLL: EPOLLIN or EPOLLOUT. */
@@ -133,7 +148,7 @@ struct poll_wait {
 	u32 revents; /* (o) what was seen when it was woken */
 };
 
-#define REQUEST_DATA 104 /* bytes for the operation's own, checked arguments */
+#define REQUEST_DATA 120 /* bytes for the operation's own, checked arguments */
 
 /* Owned as the drawing says, from request_alloc() to request_free(). All fields (o). */
 struct request {
@@ -156,6 +171,7 @@ struct request {
 	struct request *ready_next;       /* ring->ready, or ring->drain */
 	struct resource *file_resource;   /* the fixed file in use, or NULL (resource.h) */
 	struct resource *buffer_resource; /* the fixed buffer in use, or NULL */
+	struct provided_buffer *buffer;   /* BUFFER_SELECT: taken from a list, or NULL */
 	u64 submit_ticks;                 /* ticks_now(), if latencies are measured */
 	struct request *ltimeout;         /* (r) its running link timeout; NULL: it fired */
 	struct request *ltimeout_of;      /* of a LINK_TIMEOUT: the request it guards */

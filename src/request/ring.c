@@ -209,6 +209,7 @@ void rings_fork_child(void)
 		if (ring->life != RING_FREE)
 			store_relaxed(&ring->life, RING_INHERITED);
 		ring->lock = BIASED_LOCK_INIT;
+		store_relaxed(&ring->callers, 0);
 	}
 	rings_lock = LOCK_INIT;
 }

@@ -27,6 +27,8 @@
 #include "ring/cq.h"
 #include "ring/sq.h"
 
+struct buffer_group;
+
 /* Requests that may exist in one ring at a time. */
 #define RING_REQUESTS_LIMIT (1u << 22)
 #define RING_ALLOC_CLASSES  4
@@ -63,6 +65,7 @@ struct ring_events {
 	int wake_fd;  /* (c) eventfd: another thread has task work for us */
 	int multi_fd; /* (c) -1 or the epoll set of multishot polls (poll.c), inside epoll_fd */
 	bool aio_is_added;
+	bool cache_is_added;
 };
 
 /* What an enabled ring is limited to (IORING_REGISTER_RESTRICTIONS). Bits by number. */
@@ -92,6 +95,7 @@ struct ring {
 	/* (a) eventfd for those who poll the ring's descriptor, or -1 */
 	int poll_fd;
 	u32 wakers;           /* (a) threads that push task work at this moment */
+	u32 callers;          /* (a) threads in a call of theirs, kept waiting for the lock */
 	bool locked_for_fork; /* (o: the forking thread) by rings_fork_prepare() */
 
 	/* What every enter and every SQE touches, together. */
@@ -129,6 +133,7 @@ struct ring {
 	/* Where requests wait */
 	struct pending_table pending;    /* (r) */
 	struct aio_queue aio;            /* (r) */
+	bool waits_for_cache;            /* (r) a request of it waited for a page of our cache */
 	struct heap timers;              /* (r) by CLOCK_MONOTONIC nanoseconds */
 	struct list_node count_timeouts; /* (r) TIMEOUTs that wait for a number of CQEs (timer.c) */
 	/* (r) CQEs, less those of timeouts, when the list was last looked at */
@@ -137,7 +142,8 @@ struct ring {
 	struct poll_target **poll_targets; /* (r) by descriptor number; NULL until needed */
 	struct slab poll_slab;             /* (r) of struct poll_target */
 	/* (r) provided buffers by group (buffers.c); NULL until needed */
-	struct list_node *buffer_groups;
+	struct buffer_group *buffer_groups;
+	u32 buffer_rings_mapped; /* (r) groups whose memory is a mapping of ours */
 	struct slab buffer_slab;               /* (r) of struct provided_buffer */
 	struct slab alloc[RING_ALLOC_CLASSES]; /* (r) ring_alloc() */
 

@@ -12,9 +12,13 @@
  */
 #include "request/submit.h"
 
+#include "cache/read.h"
 #include "observe/ticks.h"
 #include "request/link.h"
 #include "request/ring.h"
+
+/* Reads that are pinned at a time: enough for the processor to fetch what they need. */
+#define HITS_AT_A_TIME 16
 
 #define SQE_FLAGS_COMMON (IOSQE_FIXED_FILE | REQ_LINKED | IOSQE_ASYNC)
 
@@ -35,6 +39,7 @@ static struct request *request_alloc(struct ring *ring)
 	req->file = NULL;
 	req->file_resource = NULL;
 	req->buffer_resource = NULL;
+	req->buffer = NULL;
 	return req;
 }
 
@@ -137,13 +142,21 @@ static bool is_plain_nop(const struct io_uring_sqe *sqe)
 	       load_relaxed(&sqe->personality) == 0;
 }
 
+/* A READ with no flag and no option. */
+static bool is_plain_read(const struct io_uring_sqe *sqe)
+{
+	return load_relaxed(&sqe->opcode) == IORING_OP_READ && load_relaxed(&sqe->flags) == 0 &&
+	       load_relaxed(&sqe->ioprio) == 0 && load_relaxed(&sqe->rw_flags) == 0 &&
+	       load_relaxed(&sqe->personality) == 0 && load_relaxed(&sqe->pad2) == 0;
+}
+
 /*
- * Completes the plain NOPs that are next in the queue, without making requests of
- * them: what they would become, between SUBMITTED and COMPLETE, nobody could see.
- * Only where no link is open, no drain is going on and no latency is measured,
- * and as far as the CQ is known to have room. Returns how many.
+ * Completes the plain NOPs that are next in the queue. They, and submit_hits()'s reads, do
+ * without a request: what they would become, between SUBMITTED and COMPLETE, nobody
+ * could see. Only where no link is open, no drain is going on and no latency is
+ * measured, and as far as the CQ is known to have room. Returns how many.
  */
-static u32 submit_plain_nops(struct ring *ring, u32 count)
+static u32 submit_nops(struct ring *ring, u32 count)
 {
 	u32 done = 0;
 
@@ -157,17 +170,77 @@ static u32 submit_plain_nops(struct ring *ring, u32 count)
 		cq_write(&ring->cq, &ring->memory, load_relaxed(&sqe->user_data), 0, 0, NULL);
 		done++;
 	}
+	ring->stats->ops[IORING_OP_NOP].count += done;
+	return done;
+}
+
+/* Pins what the next SQEs read, as far as they are plain reads that hit. Returns how many. */
+static u32 pin_hits(struct ring *ring, u32 count, struct cache_hit *hits)
+{
+	u32 pinned = 0;
+
+	while (pinned < count) {
+		const struct io_uring_sqe *sqe = sq_peek_ahead(&ring->sq, &ring->memory, pinned);
+
+		if (sqe == NULL || !is_plain_read(sqe) ||
+		    !op_table[IORING_OP_READ].hit(ring, sqe, &hits[pinned]))
+			break;
+		pinned++;
+	}
+	return pinned;
+}
+
+/*
+ * Completes the plain reads that are next in the queue and hit our page cache, some at a
+ * time: each is looked up, and its memory announced to the processor, while others
+ * are still to be copied. Returns how many.
+ */
+static u32 submit_hits(struct ring *ring, u32 count)
+{
+	struct cache_hit hits[HITS_AT_A_TIME];
+	u32 pinned, copied = 0;
+
+	count = min_of(count, ring->cq.limit - ring->cq.tail);
+	pinned = pin_hits(ring, min_of(count, (u32)HITS_AT_A_TIME), hits);
+	while (copied < pinned && cache_hit_copy(&hits[copied]) == 0)
+		copied++;
+	for (u32 i = 0; i < pinned; i++)
+		cache_hit_unpin(&hits[i]);
+	/* One that faults, and those behind it, become requests. */
+	for (u32 i = 0; i < copied; i++) {
+		const struct io_uring_sqe *sqe = sq_peek(&ring->sq, &ring->memory);
+
+		ring->sq.head++;
+		cq_write(&ring->cq, &ring->memory, load_relaxed(&sqe->user_data),
+			 (s32)hits[i].count, 0, NULL);
+	}
+	ring->stats->ops[IORING_OP_READ].count += copied;
+	if (copied > 0)
+		stats_count(ring->stats, COUNTER_CACHE_HITS, copied);
+	return copied;
+}
+
+/* What is next in the queue and needs no request. Returns how many. */
+static u32 submit_plain(struct ring *ring, u32 count, bool has_cache)
+{
+	u32 done = 0, more;
+
+	do {
+		more = submit_nops(ring, count - done);
+		if (has_cache && done + more < count)
+			more += submit_hits(ring, count - done - more);
+		done += more;
+	} while (unlikely(more > 0 && done < count && has_cache));
 	if (done > 0) {
 		stats_count(ring->stats, COUNTER_CQES, done);
 		stats_count(ring->stats, COUNTER_INLINE, done);
-		ring->stats->ops[IORING_OP_NOP].count += done;
 		ring->count_cqes += done;
 		ring->event_is_due |= !ring->event_async_only;
 	}
 	return done;
 }
 
-static bool takes_plain_nops(const struct ring *ring)
+static bool takes_plain(const struct ring *ring)
 {
 	return ring->link_head == NULL && !ring->drain_active && !ring->drain_next &&
 	       !stats_has_latency && !ring->restrictions.is_active;
@@ -180,14 +253,14 @@ static void batch_go_on(struct ring *ring, struct batch *batch)
 	/* That thread's batch began at entry 0 as well. */
 	if (ring->memory.is_rewound)
 		ring->sq.head = batch->submitted;
-	batch->count = min_of(batch->count,
-			      batch->submitted + sq_ready(&ring->sq, &ring->memory));
+	batch->count = min_of(batch->count, batch->submitted + sq_ready(&ring->sq, &ring->memory));
 }
 
 long submit_batch(struct ring *ring, u32 count)
 {
 	struct batch batch = {.count = min_of(count, sq_ready(&ring->sq, &ring->memory))};
 	u32 releases = ring->releases;
+	bool has_cache = cache_is_on();
 
 	if (batch.count == 0)
 		return 0;
@@ -197,8 +270,9 @@ long submit_batch(struct ring *ring, u32 count)
 		const struct io_uring_sqe *sqe;
 		int err;
 
-		if (takes_plain_nops(ring)) {
-			batch.submitted += submit_plain_nops(ring, batch.count - batch.submitted);
+		if (takes_plain(ring)) {
+			batch.submitted +=
+				submit_plain(ring, batch.count - batch.submitted, has_cache);
 			if (batch.submitted == batch.count)
 				break;
 		}
@@ -224,5 +298,6 @@ long submit_batch(struct ring *ring, u32 count)
 	ring->is_submitting = false;
 	stats_count(ring->stats, COUNTER_SQES, batch.submitted);
 	sq_commit(&ring->sq, &ring->memory);
-	return batch.submitted == 0 && ring->requests.free == NULL ? -EAGAIN : (long)batch.submitted;
+	return batch.submitted == 0 && ring->requests.free == NULL ? -EAGAIN
+								   : (long)batch.submitted;
 }

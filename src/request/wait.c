@@ -5,6 +5,7 @@
  *
  *     wake_fd    another thread pushed task work, or posted CQEs that a sleeper waits for
  *     AIO        the device completed something
+ *     cache      the device completed a fill of our page cache, of this ring's or another's
  *     targets    descriptors that requests wait for (poll.c)
  *     multi_fd   the set of multishot polls
  *
@@ -31,13 +32,14 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "cache/cache.h"
 #include "host/clock.h"
 #include "host/kernel.h"
 #include "request/poll.h"
 #include "request/reactor.h"
 
 /* epoll_event.data of what is no poll target; no pointer is that small. */
-enum { EVENT_WAKE = 1, EVENT_AIO, EVENT_MULTI, EVENT_SPECIAL_LAST };
+enum { EVENT_WAKE = 1, EVENT_AIO, EVENT_CACHE, EVENT_MULTI, EVENT_SPECIAL_LAST };
 
 #define EVENT_BATCH 128
 
@@ -214,9 +216,11 @@ void wait_look(struct ring *ring)
 		timer_expire(ring, clock_ns(CLOCK_MONOTONIC));
 	if (aio_in_flight(&ring->aio))
 		aio_queue_reap(&ring->aio, ring->memory.cq_entries);
+	cache_look();
 	ring_run(ring);
 	if (aio_in_flight(&ring->aio))
 		aio_queue_submit(&ring->aio);
+	cache_submit();
 }
 
 static void handle_events(struct ring *ring, const struct epoll_event *events, long count)
@@ -226,17 +230,22 @@ static void handle_events(struct ring *ring, const struct epoll_event *events, l
 			poll_event(ring, events[i].data.ptr, events[i].events);
 		else if (events[i].data.u64 == EVENT_MULTI)
 			poll_multi_events(ring);
-		/* EVENT_WAKE, EVENT_AIO: wait_look() follows */
+		/* EVENT_WAKE, EVENT_AIO, EVENT_CACHE: wait_look() follows */
 	}
 }
 
-/* AIO completions wake the set from the first direct request on. */
-void wait_watch_aio(struct ring *ring)
+/* AIO completions wake the set from the first direct request on, fills from the first page on. */
+void wait_watch_devices(struct ring *ring)
 {
-	if (!ring->events.aio_is_added && aio_queue_is_ready(&ring->aio) &&
+	struct ring_events *events = &ring->events;
+
+	if (!events->aio_is_added && aio_queue_is_ready(&ring->aio) && wait_events_init(ring) == 0)
+		events->aio_is_added = event_add(events->epoll_fd, ring->aio.event_fd,
+						 EPOLLIN | EPOLLET, EVENT_AIO) == 0;
+	if (!events->cache_is_added && ring->waits_for_cache && cache_event_fd() >= 0 &&
 	    wait_events_init(ring) == 0)
-		ring->events.aio_is_added = event_add(ring->events.epoll_fd, ring->aio.event_fd,
-						      EPOLLIN | EPOLLET, EVENT_AIO) == 0;
+		events->cache_is_added = event_add(events->epoll_fd, cache_event_fd(),
+						   EPOLLIN | EPOLLET, EVENT_CACHE) == 0;
 }
 
 void wait_look_events(struct ring *ring)
@@ -259,7 +268,7 @@ void wait_look_events(struct ring *ring)
 
 void wait_hand_over(struct ring *ring)
 {
-	wait_watch_aio(ring);
+	wait_watch_devices(ring);
 	if (timer_next(ring) < ring->slept_until)
 		wait_wake(ring);
 }
@@ -296,7 +305,7 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 	u64 now = wake_at == TIMER_NEVER ? 0 : clock_ns(CLOCK_MONOTONIC);
 	long n = 0;
 
-	wait_watch_aio(ring);
+	wait_watch_devices(ring);
 	wait_wants_wake(ring, true);
 	ring->sleepers++;
 	if (unlikely(ring->kicks > 0))

@@ -41,8 +41,9 @@ int wait_for_change(struct ring *ring, u64 deadline);
 /* Driver; the lock is released while asleep. Sleeps until something may have changed. */
 void wait_once(struct ring *ring);
 
-/* Driver. The AIO queue's completions wake the ring's epoll set from now on, if there is one. */
-void wait_watch_aio(struct ring *ring);
+/* Driver. Completions of the AIO queue, if there is one, and of our page cache's device, if a
+ * request waited for it, wake the ring's epoll set from now on. */
+void wait_watch_devices(struct ring *ring);
 
 /* Driver. Signals the registered eventfd and those who poll the ring's descriptor. */
 void wait_notify(struct ring *ring);

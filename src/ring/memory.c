@@ -17,6 +17,11 @@
 
 #define PAGE_MASK 4095ull
 
+/* Buffer rings: one of the greatest size fits each group's place. */
+#define BUFFERS_OFFSET (1ull << 32)
+#define BUFFERS_STRIDE (32768ull * sizeof(struct io_uring_buf))
+#define BUFFERS_END    (BUFFERS_OFFSET + 65536 * BUFFERS_STRIDE)
+
 _Static_assert(offsetof(struct ring_header, cq_head) == 8, "as the kernel's");
 _Static_assert(offsetof(struct ring_header, sq_ring_mask) == 16, "as the kernel's");
 _Static_assert(offsetof(struct ring_header, sq_dropped) == 32, "as the kernel's");
@@ -154,7 +159,11 @@ int ring_memory_create(struct ring_memory *memory)
 
 	if (fd < 0)
 		return fd;
-	err = memory_set_size(fd, IORING_OFF_SQES + memory->sqes_room);
+	/* It is sparse: the room for buffer rings costs nothing, but is not had where files are
+	 * limited. */
+	err = memory_set_size(fd, BUFFERS_END);
+	if (err)
+		err = memory_set_size(fd, IORING_OFF_SQES + memory->sqes_room);
 	if (err)
 		goto fail;
 	/* Not sealable when it is no memfd; then only the program can hurt itself. */
@@ -194,7 +203,33 @@ int ring_memory_adopt(struct ring_memory *memory, const struct io_uring_params *
 
 int ring_memory_name(void)
 {
-	return memory_file();
+	int fd = memory_file();
+
+	/* Without the room buffer rings cannot be mapped, and nothing else is missing. */
+	if (fd >= 0)
+		memory_set_size(fd, BUFFERS_END);
+	return fd;
+}
+
+void *ring_memory_map_buffers(int fd, u16 group, size_t size)
+{
+	u64 offset = BUFFERS_OFFSET + group * BUFFERS_STRIDE;
+	struct stat status;
+
+	/* Memory beyond the end of a file can be mapped, and not be used. */
+	if (host_call(SYS_newfstatat, fd, "", &status, AT_EMPTY_PATH) < 0 ||
+	    (u64)status.st_size < offset + size)
+		return NULL;
+	return memory_map(fd, size, offset);
+}
+
+u64 ring_memory_offset(u64 offset)
+{
+	if (offset == IORING_OFF_CQ_RING)
+		return IORING_OFF_SQ_RING;
+	if (ring_memory_is_buffers(offset))
+		return BUFFERS_OFFSET + ring_memory_group(offset) * BUFFERS_STRIDE;
+	return offset;
 }
 
 void ring_memory_start(struct ring_memory *memory)

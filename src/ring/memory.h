@@ -7,8 +7,11 @@
  *     0            struct ring_header, then the CQEs, then the SQ array
  *     0x10000000   the SQEs
  *     0x20000000   a memory region, if one is registered
+ *     0x100000000  rings of provided buffers whose memory the kernel would give
+ *                  (IOU_PBUF_RING_MMAP), each group's at a place of its own
  *
- * With IORING_SETUP_NO_MMAP the program brings the memory instead.
+ * With IORING_SETUP_NO_MMAP the program brings the memory of the first two instead. Two offsets that
+ * programs know are not those of the file: ring_memory_offset().
  *
  * The program can write all of it at any time: nothing read from it is trusted,
  * sizes and masks are kept in `struct ring_memory`, which it cannot reach. The
@@ -70,6 +73,24 @@ int ring_memory_adopt(struct ring_memory *memory, const struct io_uring_params *
 
 /* NO_MMAP: a descriptor to name the ring by; there is nothing in it. Or -errno. */
 int ring_memory_name(void);
+
+/* The memory of buffer ring `group`, `size` bytes and zeroed, in the ring's file `fd`; NULL if it
+ * cannot be had. Whoever unmaps it gives its pages back first (MADV_REMOVE). */
+void *ring_memory_map_buffers(int fd, u16 group, size_t size);
+
+/* Where in the ring's file is what a program maps at `offset`? Groups are the caller's to check. */
+u64 ring_memory_offset(u64 offset);
+
+/* Whether a program that maps at `offset` means a ring of provided buffers; and which. */
+static inline bool ring_memory_is_buffers(u64 offset)
+{
+	return (offset & IORING_OFF_MMAP_MASK) == IORING_OFF_PBUF_RING;
+}
+
+static inline u16 ring_memory_group(u64 offset)
+{
+	return (u16)((offset & ~(u64)IORING_OFF_MMAP_MASK) >> IORING_OFF_PBUF_SHIFT);
+}
 
 /* Writes the header. The SQ array is the program's to fill. */
 void ring_memory_start(struct ring_memory *memory);

@@ -45,6 +45,15 @@ static inline const struct io_uring_sqe *sq_peek(const struct sq *sq,
 	return (const struct io_uring_sqe *)(memory->sqes + ((size_t)index << memory->sqe_shift));
 }
 
+/* The SQE `ahead` places behind the next, or NULL. The caller knows that it is ready. */
+static inline const struct io_uring_sqe *sq_peek_ahead(const struct sq *sq,
+						       const struct ring_memory *memory, u32 ahead)
+{
+	const struct sq there = {.head = sq->head + ahead};
+
+	return sq_peek(&there, memory);
+}
+
 /*
  * The next SQE, or NULL: the program's index array named none, the entry is
  * dropped and counted, as the kernel does. The caller knows that one is ready.

@@ -2,7 +2,8 @@
  * descriptor.c - the program's descriptors, as far as they are ours to care for
  *
  * A ring has names: descriptors (fd_slots[n].ring) and slots of a thread's
- * registered rings. When the last name goes, the ring ends.
+ * registered rings. When the last name goes, the ring ends; if threads are in calls on it, the last
+ * of them ends it when it leaves.
  *
  * Closing a descriptor on which requests wait is a protocol of four steps, all before the
  * kernel closes it (descriptor_closing()):
@@ -33,6 +34,7 @@
 #include "file/own.h"
 #include "file/pagein.h"
 #include "host/kernel.h"
+#include "request/buffers.h"
 #include "request/futex.h"
 #include "request/hooks.h"
 #include "request/poll.h"
@@ -98,8 +100,30 @@ void descriptor_unname(struct ring *ring, int fd)
 
 void descriptor_end_if_unnamed(struct ring *ring)
 {
-	if (ring->names == 0 && ring->life == RING_ALIVE)
+	/* Whoever is in a call goes on with it, as in the kernel, where that call holds the file. */
+	bool has_callers = ring->sleepers + ring->sq_waiters + load_relaxed(&ring->callers) > 0;
+
+	if (ring->names == 0 && ring->life == RING_ALIVE && !has_callers)
 		ring_end(ring);
+}
+
+s64 descriptor_map_offset(int fd, u64 offset, size_t size)
+{
+	struct ring *ring = descriptor_ring(fd);
+	bool is_inside;
+	size_t mapped;
+
+	if (ring == NULL || !ring_memory_is_buffers(offset))
+		return (s64)ring_memory_offset(offset);
+	is_inside = ring_is_mine(ring); /* a signal handler may map as well */
+	if (!is_inside)
+		ring_lock(ring);
+	mapped = buffers_ring_mapped(ring, ring_memory_group(offset));
+	if (!is_inside)
+		ring_unlock(ring);
+	if (mapped == 0 || size > ((mapped + 4095) & ~4095ull))
+		return -EINVAL;
+	return (s64)ring_memory_offset(offset);
 }
 
 /* Driver. One name less; the last one ends the ring. */
@@ -193,7 +217,11 @@ static int lock_alive(struct ring *ring)
 {
 	if (unlikely(ring_is_mine(ring)))
 		return -EBUSY;
-	ring_lock(ring);
+	if (unlikely(!ring_lock_try(ring))) {
+		add_full(&ring->callers, 1);
+		ring_lock(ring);
+		sub_full(&ring->callers, 1);
+	}
 	if (likely(ring->life == RING_ALIVE))
 		return 0;
 	ring_unlock(ring);

@@ -10,6 +10,7 @@
  */
 #include <signal.h>
 
+#include "cache/cache.h"
 #include "host/clock.h"
 #include "host/futex.h"
 #include "host/usercopy.h"
@@ -176,6 +177,7 @@ static long submit(struct ring *ring, u32 to_submit)
 	submitted = submit_batch(ring, to_submit);
 	if (aio_in_flight(&ring->aio))
 		aio_queue_submit(&ring->aio);
+	cache_submit();
 	return submitted;
 }
 

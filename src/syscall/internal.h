@@ -71,4 +71,9 @@ long register_files_by_request(struct ring *ring, u32 offset, u64 user_fds, u32 
 long register_files_update(struct ring *ring, const void *user_arg, u32 count);
 long register_rsrc_update(struct ring *ring, const void *user_arg, u32 size, bool is_files);
 
+/* register_pbuf.c. Driver. `fd` is the ring's descriptor, or -1. */
+long register_pbuf_ring(struct ring *ring, int fd, const void *user_reg, u32 count);
+long unregister_pbuf_ring(struct ring *ring, const void *user_reg, u32 count);
+long register_pbuf_status(struct ring *ring, void *user_status, u32 count);
+
 #endif

@@ -332,6 +332,12 @@ static long register_op(struct ring *ring, u32 opcode, void *arg, u32 count)
 		return register_ring_fds(ring, arg, count);
 	case IORING_UNREGISTER_RING_FDS:
 		return unregister_ring_fds(ring, arg, count);
+	case IORING_REGISTER_PBUF_RING:
+		return register_pbuf_ring(ring, ring->fd, arg, count);
+	case IORING_UNREGISTER_PBUF_RING:
+		return unregister_pbuf_ring(ring, arg, count);
+	case IORING_REGISTER_PBUF_STATUS:
+		return register_pbuf_status(ring, arg, count);
 	default:
 		return -EINVAL;
 	}

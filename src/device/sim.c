@@ -352,12 +352,9 @@ static u32 sim_reap(struct device *device, u32 limit)
 	while (reaped < limit && is_ready(sim)) {
 		struct sim_read *read = list_first(&sim->flight, struct sim_read, node);
 
-		/* An automatic device: time passes up to the first completion, and no further. */
-		if (read->due_ns > sim->now_ns) {
-			if (reaped > 0)
-				break;
+		/* An automatic device: time passes as far as there is something to wait for. */
+		if (read->due_ns > sim->now_ns)
 			store_relaxed(&sim->now_ns, read->due_ns);
-		}
 		list_del(&read->node);
 		store_relaxed(&sim->flight_count, sim->flight_count - 1);
 		complete_read(sim, read);

@@ -2,7 +2,7 @@
  * sim.h - a simulated device: virtual time, faults by rule, and a test that decides
  *
  * Time passes only when sim_advance() is called, or, if the device is automatic,
- * when somebody reaps and nothing is due. A read takes a latency drawn from the
+ * when somebody reaps what is not due yet. A read takes a latency drawn from the
  * seed, so the order of completions is random and the same in every run; rules
  * give chosen reads another fate; a read that is held completes when it is
  * released by name.

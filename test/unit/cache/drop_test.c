@@ -361,7 +361,7 @@ static void more_files_than_there_is_room_for_are_refused(void **state)
  * gives it back. A read that begins afterwards never sees what was before.
  */
 
-#define LEASES (UNIT_IS_SANITIZED ? 300 : 1500)
+#define LEASES (UNIT_IS_SANITIZED ? 60 : 200)
 
 static cache_binding shared_binding; /* (a) 0: lost at this moment */
 static u32 written;                  /* (a) versions whose write has ended */

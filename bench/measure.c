@@ -24,6 +24,9 @@
 #define HOLD_BEFORE 1000
 #define HOLD_MORE   99000
 
+/* Pages that are read before the cache's memory counts: its start is paid for by then. */
+#define CACHE_BEFORE 512
+
 const char *const hold_kinds[HOLD_KINDS] = {"poll", "read", "timeout"};
 
 const struct bench_case bench_cases[] = {
@@ -49,6 +52,7 @@ struct contest {
 	bool present[ROLES]; /* has been started, is to be stopped */
 	bool plays[ROLES];   /* takes its turn in the rounds */
 	struct sample samples[ROLES][ROUNDS_MAX];
+	struct sample doubles[ROLES][ROUNDS_MAX]; /* MEASURE_SCALE: by two threads */
 	unsigned int rounds;
 };
 
@@ -108,6 +112,25 @@ static struct timing sum_up(const struct contest *contest, enum role role)
 	};
 }
 
+static struct scaling scale_of(const struct contest *contest, enum role role)
+{
+	double one[ROUNDS_MAX], two[ROUNDS_MAX], ratio[ROUNDS_MAX];
+
+	if (!contest->plays[role])
+		return (struct scaling){.has = false};
+	for (unsigned int i = 0; i < contest->rounds; i++) {
+		one[i] = contest->samples[role][i].ns;
+		two[i] = contest->doubles[role][i].ns;
+		ratio[i] = one[i] / two[i];
+	}
+	return (struct scaling){
+		.has = true,
+		.one = spread_of(one, contest->rounds),
+		.two = spread_of(two, contest->rounds),
+		.ratio = spread_of(ratio, contest->rounds),
+	};
+}
+
 /* Notes why the case has no result; the first reason stays. */
 static void give_up(struct result *result, const char *who, const struct side *side)
 {
@@ -139,6 +162,7 @@ static bool start(struct contest *contest, enum role role)
 		.case_name = role == RIVAL ? row->rival : row->name,
 		.file = row->file == FILE_NONE ? "-" : plan->file,
 		.stats = row->stats[0].path ? plan->stats : NULL,
+		.cache = row->cache,
 	};
 	enum side_state state = side_start(&contest->sides[role], &config);
 
@@ -156,7 +180,8 @@ static bool start(struct contest *contest, enum role role)
 }
 
 /* One slice each, starting with another side each time and in both directions. */
-static bool play_round(struct contest *contest, unsigned int number, struct sample out[ROLES])
+static bool play_turns(struct contest *contest, unsigned int number, unsigned int threads,
+		       struct sample out[ROLES])
 {
 	for (unsigned int i = 0; i < ROLES; i++) {
 		unsigned int turn = number % 2 ? ROLES - 1 - i : i;
@@ -166,7 +191,8 @@ static bool play_round(struct contest *contest, unsigned int number, struct samp
 
 		if (!contest->plays[role])
 			continue;
-		if (side_slice(side, contest->plan->slice_ms, seed, &out[role]) != SIDE_RUNS) {
+		if (side_slice(side, contest->plan->slice_ms, seed, threads, &out[role]) !=
+		    SIDE_RUNS) {
 			give_up(contest->result, role_name(contest, role), side);
 			return false;
 		}
@@ -174,21 +200,43 @@ static bool play_round(struct contest *contest, unsigned int number, struct samp
 	return true;
 }
 
+/* By one thread, and where the case wants it by two, in an order that changes as well. */
+static bool play_round(struct contest *contest, unsigned int number, struct sample out[2][ROLES])
+{
+	bool scales = contest->result->row->measure == MEASURE_SCALE;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		unsigned int threads = number % 2 ? 2 - i : 1 + i;
+
+		if ((scales || threads == 1) &&
+		    !play_turns(contest, number, threads, out[threads - 1]))
+			return false;
+	}
+	return true;
+}
+
 static void play(struct contest *contest)
 {
 	const struct plan *plan = contest->plan;
-	struct sample samples[ROLES];
+	struct side *ringside = &contest->sides[RINGSIDE];
+	struct sample samples[2][ROLES] = {0};
 
 	/* The first round warms up and does not count. */
 	if (!play_round(contest, 0, samples))
 		return;
+	if (contest->result->row->cache && plan->library && side_owns_file(ringside) != SIDE_RUNS) {
+		give_up(contest->result, "ringside", ringside);
+		return;
+	}
 	while (contest->rounds < plan->rounds) {
 		if (contest->rounds >= ROUNDS_MIN && clock_ms() >= plan->case_end_ms)
 			break;
 		if (!play_round(contest, contest->rounds + 1, samples))
 			return;
-		for (unsigned int role = 0; role < ROLES; role++)
-			contest->samples[role][contest->rounds] = samples[role];
+		for (unsigned int role = 0; role < ROLES; role++) {
+			contest->samples[role][contest->rounds] = samples[0][role];
+			contest->doubles[role][contest->rounds] = samples[1][role];
+		}
 		contest->rounds++;
 	}
 }
@@ -239,6 +287,11 @@ static void measure_time(const struct plan *plan, struct result *result)
 	result->kernel = sum_up(&contest, KERNEL);
 	result->ringside = sum_up(&contest, RINGSIDE);
 	result->rival = sum_up(&contest, RIVAL);
+	if (result->row->measure == MEASURE_SCALE) {
+		result->kernel_scale = scale_of(&contest, KERNEL);
+		result->ringside_scale = scale_of(&contest, RINGSIDE);
+		result->rival_scale = scale_of(&contest, RIVAL);
+	}
 	if (result->row->stats[0].path && plan->library)
 		read_stats(plan, result);
 }
@@ -270,11 +323,41 @@ static void measure_hold(const struct plan *plan, struct result *result)
 	}
 }
 
+/* What the process grows by while the cache takes in the file, beside the file's own pages. */
+static void measure_cache(const struct plan *plan, struct result *result)
+{
+	const struct bench_case *row = result->row;
+	uint64_t pages = row->span / BENCH_PAGE, before = 0, after = 0;
+	struct side_config config = {
+		.program = plan->program,
+		.library = plan->library,
+		.case_name = row->name,
+		.file = plan->file,
+		.cache = row->cache,
+	};
+	double bytes;
+	struct side side;
+
+	if (side_start(&side, &config) == SIDE_RUNS &&
+	    side_hold(&side, "pages", CACHE_BEFORE, &before) == SIDE_RUNS &&
+	    side_hold(&side, "pages", pages, &after) == SIDE_RUNS && plan->library)
+		side_owns_file(&side);
+	if (side_stop(&side) != SIDE_RUNS) {
+		give_up(result, "ringside", &side);
+		return;
+	}
+	bytes = (double)(pages - CACHE_BEFORE) * BENCH_PAGE;
+	result->bytes = (double)after - (double)before - bytes;
+	result->share = 100 * result->bytes / bytes;
+}
+
 void measure_case(const struct bench_case *row, const struct plan *plan, struct result *result)
 {
 	*result = (struct result){.row = row};
 	if (row->measure == MEASURE_HOLD)
 		measure_hold(plan, result);
+	else if (row->measure == MEASURE_CACHE)
+		measure_cache(plan, result);
 	else
 		measure_time(plan, result);
 }

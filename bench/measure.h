@@ -40,6 +40,14 @@ struct timing {
 	struct spread ratio; /* of this side's time to ringside's, round by round */
 };
 
+/* One side by one thread and by two, both in time per operation of all threads together. */
+struct scaling {
+	bool has;
+	struct spread one, two;
+	struct spread
+		ratio; /* one / two, round by round: 2 where the second thread costs nothing */
+};
+
 enum result_state {
 	RESULT_MEASURED,
 	RESULT_SKIPPED,
@@ -53,9 +61,11 @@ struct result {
 	char refusal[BENCH_ANSWER_MAX];  /* of the kernel's io_uring, or empty */
 	unsigned int rounds;
 	struct timing kernel, ringside, rival;
+	struct scaling kernel_scale, ringside_scale, rival_scale; /* MEASURE_SCALE */
 	bool has_stat[3];
 	double stat[3];
-	double bytes; /* MEASURE_HOLD: the largest of the kinds below */
+	double bytes; /* MEASURE_HOLD: the largest of the kinds below; MEASURE_CACHE: all beside pages */
+	double share; /* MEASURE_CACHE: of them in the pages, % */
 	double kind_bytes[HOLD_KINDS];
 };
 

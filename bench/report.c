@@ -72,6 +72,11 @@ static const struct bench_case *rival_of(const struct bench_case *row)
 	return NULL;
 }
 
+static bool stat_reached(const struct bench_stat *stat, double value)
+{
+	return stat->is_minimum ? value >= (double)stat->want : value == (double)stat->want;
+}
+
 static void print_stats(const struct result *result)
 {
 	const struct bench_stat *stats = result->row->stats;
@@ -79,12 +84,55 @@ static void print_stats(const struct result *result)
 
 	for (unsigned int i = 0; i < 3 && stats[i].path; i++) {
 		snprintf(value, sizeof(value), "%.0f", result->stat[i]);
-		snprintf(want, sizeof(want), "%ld", stats[i].want);
+		snprintf(want, sizeof(want), "%s%ld", stats[i].is_minimum ? ">= " : "",
+			 stats[i].want);
 		print_line("", stats[i].key, "", result->has_stat[i] ? value : "-", "", "", want,
 			   !result->has_stat[i]
 				   ? "not known"
-				   : verdict(result->stat[i] == (double)stats[i].want));
+				   : verdict(stat_reached(&stats[i], result->stat[i])));
 	}
+}
+
+/* The times are those of one thread and of two. Only our own scaling has a figure to reach. */
+static void print_scaling(const char *name, const char *what, const struct scaling *scale,
+			  double target)
+{
+	char one[32], two[32], ratio[32], quartiles[64], reach[32] = "";
+
+	if (!scale->has)
+		return;
+	snprintf(one, sizeof(one), "%.1f", scale->one.median);
+	snprintf(two, sizeof(two), "%.1f", scale->two.median);
+	snprintf(ratio, sizeof(ratio), "%.2f", scale->ratio.median);
+	snprintf(quartiles, sizeof(quartiles), "%.2f..%.2f", scale->ratio.low, scale->ratio.high);
+	if (target > 0)
+		snprintf(reach, sizeof(reach), "%.2f", target);
+	print_line(name, what, one, two, ratio, quartiles, reach,
+		   target > 0 ? verdict(scale->ratio.median >= target) : "");
+}
+
+static void print_scale(const struct result *result)
+{
+	const struct bench_case *row = result->row;
+	char what[64];
+
+	print_scaling(row->name, row->what, &result->ringside_scale, row->target);
+	snprintf(what, sizeof(what), "  by 1 and by 2 threads: %s", rival_of(row)->what);
+	print_scaling("", what, &result->rival_scale, 0);
+	print_scaling("", "  by 1 and by 2 threads: kernel io_uring", &result->kernel_scale, 0);
+	if (result->refusal[0])
+		printf("%-10s   the kernel's io_uring: %s\n", "", result->refusal);
+}
+
+static void print_cache(const struct result *result)
+{
+	char share[32], limit[32], what[64];
+
+	snprintf(what, sizeof(what), "%s, %%", result->row->what);
+	snprintf(share, sizeof(share), "%.2f", result->share);
+	snprintf(limit, sizeof(limit), "<= %.0f", result->row->target);
+	print_line(result->row->name, what, "-", share, "-", "-", limit,
+		   verdict(result->share <= result->row->target));
 }
 
 static void print_hold(const struct result *result)
@@ -113,6 +161,11 @@ void report_case(const struct result *result)
 		       result->state == RESULT_SKIPPED ? "skipped" : "FAILED", result->why);
 	} else if (row->measure == MEASURE_HOLD) {
 		print_hold(result);
+	} else if (row->measure == MEASURE_CACHE) {
+		print_cache(result);
+	} else if (row->measure == MEASURE_SCALE) {
+		print_scale(result);
+		print_stats(result);
 	} else {
 		print_timing(row->name, row->what, &result->kernel, &result->ringside, row->target);
 		if (result->refusal[0])
@@ -177,6 +230,41 @@ static void put_times(FILE *out, const struct result *result)
 	}
 }
 
+static void put_scaling(FILE *out, const char *prefix, const struct scaling *scale)
+{
+	put_number(out, prefix, "ratio", scale->has, scale->ratio.median);
+	put_number(out, prefix, "ratio_low", scale->has, scale->ratio.low);
+	put_number(out, prefix, "ratio_high", scale->has, scale->ratio.high);
+	put_number(out, prefix, "one_thread_ns", scale->has, scale->one.median);
+	put_number(out, prefix, "two_threads_ns", scale->has, scale->two.median);
+}
+
+/* `ratio` is ringside by two threads against ringside by one. */
+static void put_scale(FILE *out, const struct result *result)
+{
+	char prefix[32];
+
+	snprintf(prefix, sizeof(prefix), "%s_", result->row->rival_label);
+	put_scaling(out, "", &result->ringside_scale);
+	put_scaling(out, "kernel_", &result->kernel_scale);
+	put_scaling(out, prefix, &result->rival_scale);
+	put_number(out, "", "target", true, result->row->target);
+	put_bool(out, "", "reached", result->ringside_scale.has,
+		 result->ringside_scale.ratio.median >= result->row->target);
+	put_number(out, "", "rounds", result->state == RESULT_MEASURED, result->rounds);
+}
+
+static void put_cache(FILE *out, const struct result *result)
+{
+	bool measured = result->state == RESULT_MEASURED;
+
+	put_number(out, "", "ratio", false, 0);
+	put_number(out, "", "bytes", measured, result->bytes);
+	put_number(out, "", "percent", measured, result->share);
+	put_number(out, "", "target_percent", true, result->row->target);
+	put_bool(out, "", "reached", measured, result->share <= result->row->target);
+}
+
 static void put_hold(FILE *out, const struct result *result)
 {
 	bool measured = result->state == RESULT_MEASURED;
@@ -204,6 +292,10 @@ static void put_case(FILE *out, const struct result *result)
 	if (row->measure == MEASURE_HOLD) {
 		put_number(out, "", "ratio", false, 0);
 		put_hold(out, result);
+	} else if (row->measure == MEASURE_CACHE) {
+		put_cache(out, result);
+	} else if (row->measure == MEASURE_SCALE) {
+		put_scale(out, result);
 	} else {
 		put_ratio(out, "", &result->kernel, row->target);
 		put_times(out, result);

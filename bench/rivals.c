@@ -1,13 +1,15 @@
 /*
  * rivals.c - the same reads by other means than io_uring
  *
- * Entry:     posixaio_reads(), libaio_reads(), preadv2_reads(): functions of the table in cases.def
+ * Entry:     posixaio_reads(), libaio_reads(), preadv2_reads(), memcpy_reads(): functions of the
+ *            table in cases.def
  * Not here:  the pipeline itself, which they share with io_uring (workload.c)
  */
 #include <aio.h>
 #include <errno.h>
 #include <linux/aio_abi.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -32,8 +34,8 @@ static void posixaio_queue(struct workload *load, unsigned int slot)
 	*cb = (struct aiocb){
 		.aio_fildes = load->fd,
 		.aio_buf = buffer(load, slot),
-		.aio_nbytes = BENCH_PAGE,
-		.aio_offset = (off_t)(load->pages[slot] * BENCH_PAGE),
+		.aio_nbytes = load->block,
+		.aio_offset = (off_t)load->offsets[slot],
 		.aio_sigevent.sigev_notify = SIGEV_NONE,
 	};
 	if (aio_read(cb))
@@ -94,8 +96,8 @@ static void libaio_queue(struct workload *load, unsigned int slot)
 		.aio_lio_opcode = IOCB_CMD_PREAD,
 		.aio_fildes = (uint32_t)load->fd,
 		.aio_buf = (uintptr_t)buffer(load, slot),
-		.aio_nbytes = BENCH_PAGE,
-		.aio_offset = (int64_t)(load->pages[slot] * BENCH_PAGE),
+		.aio_nbytes = load->block,
+		.aio_offset = (int64_t)load->offsets[slot],
 	};
 	aio_queued[aio_queued_count++] = &aio_reads[slot];
 }
@@ -139,11 +141,11 @@ uint64_t libaio_reads(struct workload *load, uint64_t ops)
 	return pipeline(load, &engine, ops);
 }
 
-/* One page, by the bare call; a page that is no longer cached is read again, waiting for it. */
-static long preadv2_page(struct workload *load, unsigned int slot)
+/* One block, by the bare call; one that is no longer cached is read again, waiting for it. */
+static long preadv2_block(struct workload *load, unsigned int slot)
 {
-	struct iovec iov = {.iov_base = buffer(load, slot), .iov_len = BENCH_PAGE};
-	off_t offset = (off_t)(load->pages[slot] * BENCH_PAGE);
+	struct iovec iov = {.iov_base = buffer(load, slot), .iov_len = load->block};
+	off_t offset = (off_t)load->offsets[slot];
 	ssize_t n = preadv2(load->fd, &iov, 1, offset, RWF_NOWAIT);
 
 	if (n < 0 && errno == EAGAIN)
@@ -157,10 +159,53 @@ uint64_t preadv2_reads(struct workload *load, uint64_t ops)
 
 	while (done < ops) {
 		for (unsigned int slot = 0; slot < BENCH_DEPTH; slot++) {
-			load->pages[slot] = next_page(load);
-			check_read(load, slot, preadv2_page(load, slot));
+			load->offsets[slot] = next_offset(load);
+			check_read(load, slot, preadv2_block(load, slot));
 		}
 		done += BENCH_DEPTH;
+	}
+	return done;
+}
+
+static unsigned char *memory; /* of all threads; constant once it is filled */
+
+#define HUGE_PAGE (UINT64_C(2) << 20)
+
+void memory_prepare(struct workload *load)
+{
+	uint64_t bytes = load->block_count * load->block;
+	unsigned char *map;
+
+	if (memory)
+		return;
+	map = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0);
+	if (map == MAP_FAILED)
+		fail("no memory for the file: %s", strerror(errno));
+	memory = map + (HUGE_PAGE - (uintptr_t)map % HUGE_PAGE) % HUGE_PAGE;
+	/* Refused where there are none: what the machine has not, nobody gets. */
+	madvise(memory, bytes, MADV_HUGEPAGE);
+	for (uint64_t at = 0; at < bytes;) {
+		ssize_t n = pread(load->fd, memory + at, bytes - at, (off_t)at);
+
+		if (n <= 0)
+			fail("the file cannot be read: %s", strerror(errno));
+		at += (uint64_t)n;
+	}
+}
+
+uint64_t memcpy_reads(struct workload *load, uint64_t ops)
+{
+	uint64_t done = 0;
+
+	while (done < ops) {
+		for (unsigned int slot = 0; slot < load->depth; slot++) {
+			load->offsets[slot] = next_offset(load);
+			memcpy(buffer(load, slot), memory + load->offsets[slot], load->block);
+		}
+		for (unsigned int slot = 0; slot < load->depth; slot++)
+			check_read(load, slot, load->block);
+		done += load->depth;
 	}
 	return done;
 }

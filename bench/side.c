@@ -1,7 +1,7 @@
 /*
  * side.c - starts a workload program, gives it commands, ends it
  *
- * Entry:       side_start(), side_slice(), side_hold(), side_stop()
+ * Entry:       side_start(), side_slice(), side_hold(), side_owns_file(), side_stop()
  * Invariants:  the native side never has our library in its environment; the
  *              other side is refused unless its rings are really ours, so that
  *              a library that failed to load cannot pass for a fast one;
@@ -169,7 +169,7 @@ static bool has_kernel_ring(pid_t pid)
 /* In the child, between fork and exec: no return. */
 static void become_workload(const struct side_config *config, int in, int out, pid_t parent)
 {
-	char options[PATH_MAX + 16];
+	char options[PATH_MAX + 16], cache[32];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
@@ -179,11 +179,17 @@ static void become_workload(const struct side_config *config, int in, int out, p
 		_exit(127);
 	unsetenv("LD_PRELOAD");
 	unsetenv("RINGSIDE");
+	unsetenv("RINGSIDE_CACHE");
+	unsetenv("RINGSIDE_OWN");
 	if (config->library)
 		setenv("LD_PRELOAD", config->library, 1);
 	if (config->library && config->stats) {
 		snprintf(options, sizeof(options), "stats=%s", config->stats);
 		setenv("RINGSIDE", options, 1);
+	}
+	if (config->library && config->cache) {
+		snprintf(cache, sizeof(cache), "%llu", (unsigned long long)config->cache);
+		setenv("RINGSIDE_CACHE", cache, 1);
 	}
 	execl(config->program, config->program, config->case_name, config->file, (char *)NULL);
 	dprintf(STDOUT_FILENO, "error %.200s: %s\n", config->program, strerror(errno));
@@ -223,12 +229,14 @@ enum side_state side_start(struct side *side, const struct side_config *config)
 	return SIDE_RUNS;
 }
 
-enum side_state side_slice(struct side *side, unsigned int ms, uint64_t seed, struct sample *sample)
+enum side_state side_slice(struct side *side, unsigned int ms, uint64_t seed, unsigned int threads,
+			   struct sample *sample)
 {
 	unsigned long long ops, ns, cpu_ns;
 	char arguments[128];
 
-	if (command(side, "slice %u %llu\n", ms, (unsigned long long)seed) != SIDE_RUNS ||
+	if (command(side, "slice %u %llu %u\n", ms, (unsigned long long)seed, threads) !=
+		    SIDE_RUNS ||
 	    expect(side, "slice", arguments, sizeof(arguments)) != SIDE_RUNS)
 		return side->state;
 	if (sscanf(arguments, "%llu %llu %llu", &ops, &ns, &cpu_ns) != 3 || !ops || !ns)
@@ -249,6 +257,26 @@ enum side_state side_hold(struct side *side, const char *kind, unsigned long cou
 	if (sscanf(arguments, "%llu", &held) != 1)
 		return end_with(side, SIDE_FAILED, "no figure in '%s'", arguments);
 	*bytes = held;
+	return SIDE_RUNS;
+}
+
+/* A file that ringside's cache holds is leased to the process: /proc/locks names both. */
+enum side_state side_owns_file(struct side *side)
+{
+	FILE *file = fopen("/proc/locks", "re");
+	char line[256];
+	bool found = false;
+
+	if (!file)
+		return end_with(side, SIDE_FAILED, "/proc/locks: %s", strerror(errno));
+	while (!found && fgets(line, sizeof(line), file)) {
+		long pid;
+
+		found = sscanf(line, "%*u: LEASE %*s %*s %ld", &pid) == 1 && pid == side->pid;
+	}
+	fclose(file);
+	if (!found)
+		return end_with(side, SIDE_FAILED, "ringside does not own the file");
 	return SIDE_RUNS;
 }
 

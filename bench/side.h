@@ -24,6 +24,7 @@ struct side_config {
 	const char *case_name;
 	const char *file;  /* "-" for none */
 	const char *stats; /* where ringside is to write its statistics, or NULL */
+	uint64_t cache;    /* bytes of ringside's page cache, 0: off */
 };
 
 /* Owned by the case that is measured, from side_start() to side_stop(). */
@@ -48,10 +49,13 @@ extern volatile bool side_interrupted;
  * still wants its side_stop(), which ends the process and collects it.
  */
 enum side_state side_start(struct side *side, const struct side_config *config);
-enum side_state side_slice(struct side *side, unsigned int ms, uint64_t seed,
+enum side_state side_slice(struct side *side, unsigned int ms, uint64_t seed, unsigned int threads,
 			   struct sample *sample);
 enum side_state side_hold(struct side *side, const char *kind, unsigned long count,
 			  uint64_t *bytes);
+/* After it read the file: SIDE_FAILED unless ringside owns it, for then the cache had no part in
+ * what was measured. */
+enum side_state side_owns_file(struct side *side);
 enum side_state side_stop(struct side *side);
 
 #endif

@@ -4,18 +4,20 @@
  * An ordinary liburing program that knows nothing of ringside. One process
  * runs one case; its ring lives as long as the process, and the timed slices
  * follow one another as `ringside bench` asks for them, alternating with the
- * other side's, so that both meet the same noise.
+ * other side's, so that both meet the same noise. A case that compares one
+ * thread with two has a second thread, with a ring of its own.
  *
  * Entry:       main(); the functions named in cases.def
- * Invariants:  every read is checked (length, and the page's number in its
- *              first bytes): a fast wrong answer is an error, not a result;
- *              nothing is in flight between slices
- * Locks:       none, one thread
+ * Invariants:  every read is checked (length, and the place in the file that its
+ *              first and its last sector name): a fast wrong answer is an error,
+ *              not a result; nothing is in flight between slices
+ * Locks:       none; the threads meet at a barrier, before a slice and after it
  * Not here:    other means than io_uring (rivals.c), who starts and judges us (side.c)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +42,7 @@ uint64_t nops_in_batches(struct workload *load, uint64_t ops);
 uint64_t reads_in_batches(struct workload *load, uint64_t ops);
 uint64_t reads_pipelined(struct workload *load, uint64_t ops);
 uint64_t requests_that_wait(struct workload *load, uint64_t ops);
+uint64_t pages_held(struct workload *load, uint64_t ops);
 
 static const struct bench_case bench_cases[] = {
 #define BENCH_CASE(case_name, function, ...) {.name = #case_name, .run = function, __VA_ARGS__},
@@ -81,34 +84,41 @@ static uint64_t clock_ns(clockid_t clock)
 }
 
 /*
- * Each step is a bijection on page_count numbers (adding, multiplying by an
+ * Each step is a bijection on block_count numbers (adding, multiplying by an
  * odd number, folding high bits into low ones), so the walk is a permutation.
  */
-uint64_t next_page(struct workload *load)
+uint64_t next_offset(struct workload *load)
 {
-	uint64_t mask = load->page_count - 1;
-	unsigned int half = ((unsigned int)__builtin_ctzll(load->page_count) + 1) / 2;
+	uint64_t mask = load->block_count - 1;
+	unsigned int half = ((unsigned int)__builtin_ctzll(load->block_count) + 1) / 2;
 	uint64_t n = load->walk++ & mask;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3 && !load->row->sequential; i++) {
 		n = (n * 0x9e3779b97f4a7c15) & mask;
 		n ^= n >> half;
 	}
-	return n;
+	return n * load->block;
+}
+
+static void check_sector(struct workload *load, unsigned int slot, unsigned int at)
+{
+	uint64_t offset = load->offsets[slot] + at, found;
+
+	memcpy(&found, buffer(load, slot) + at, sizeof(found));
+	if (found != offset)
+		fail("a read at %llu returned what is at %llu", (unsigned long long)offset,
+		     (unsigned long long)found);
 }
 
 void check_read(struct workload *load, unsigned int slot, long result)
 {
-	uint64_t page;
-
 	if (result < 0)
 		fail("a read failed: %s", strerror((int)-result));
-	if (result != BENCH_PAGE)
-		fail("a read of %d bytes returned %ld", BENCH_PAGE, result);
-	memcpy(&page, buffer(load, slot), sizeof(page));
-	if (page != load->pages[slot])
-		fail("a read of page %llu returned page %llu",
-		     (unsigned long long)load->pages[slot], (unsigned long long)page);
+	if (result != load->block)
+		fail("a read of %u bytes returned %ld", load->block, result);
+	check_sector(load, slot, 0);
+	if (load->block > BENCH_PAGE)
+		check_sector(load, slot, load->block - BENCH_SECTOR);
 }
 
 static struct io_uring_sqe *get_sqe(struct workload *load)
@@ -174,8 +184,7 @@ static void uring_queue(struct workload *load, unsigned int slot)
 {
 	struct io_uring_sqe *sqe = get_sqe(load);
 
-	io_uring_prep_read(sqe, load->fd, buffer(load, slot), BENCH_PAGE,
-			   load->pages[slot] * BENCH_PAGE);
+	io_uring_prep_read(sqe, load->fd, buffer(load, slot), load->block, load->offsets[slot]);
 	io_uring_sqe_set_data64(sqe, slot);
 }
 
@@ -211,14 +220,14 @@ uint64_t reads_in_batches(struct workload *load, uint64_t ops)
 		unsigned int slots[BENCH_DEPTH];
 		unsigned int count;
 
-		for (unsigned int slot = 0; slot < BENCH_DEPTH; slot++) {
-			load->pages[slot] = next_page(load);
+		for (unsigned int slot = 0; slot < load->depth; slot++) {
+			load->offsets[slot] = next_offset(load);
 			uring_queue(load, slot);
 		}
-		submit_and_wait(load, BENCH_DEPTH);
+		submit_and_wait(load, load->depth);
 		count = uring_reap(load, slots);
-		if (count != BENCH_DEPTH)
-			fail("of %d reads %u completed", BENCH_DEPTH, count);
+		if (count != load->depth)
+			fail("of %u reads %u completed", load->depth, count);
 		done += count;
 	}
 	return done;
@@ -232,7 +241,7 @@ uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t o
 		load->engine = engine;
 		if (engine->start)
 			engine->start(load);
-		while (load->idle_count < BENCH_DEPTH) {
+		while (load->idle_count < load->depth) {
 			load->idle[load->idle_count] = load->idle_count;
 			load->idle_count++;
 		}
@@ -243,7 +252,7 @@ uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t o
 		while (load->idle_count) {
 			unsigned int slot = load->idle[--load->idle_count];
 
-			load->pages[slot] = next_page(load);
+			load->offsets[slot] = next_offset(load);
 			engine->queue(load, slot);
 		}
 		count = engine->collect(load, load->idle);
@@ -256,7 +265,7 @@ uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t o
 /* Nothing stays in flight between slices: collects without queueing more. */
 static void pipeline_drain(struct workload *load)
 {
-	while (load->idle_count < BENCH_DEPTH)
+	while (load->idle_count < load->depth)
 		load->idle_count += load->engine->collect(load, load->idle + load->idle_count);
 }
 
@@ -330,9 +339,14 @@ static uint64_t memory_bytes(void)
 	return (uint64_t)sum * 1024;
 }
 
-static uint64_t resident_pages(struct workload *load)
+static uint64_t file_bytes(const struct workload *load)
 {
-	size_t bytes = load->page_count * BENCH_PAGE;
+	return load->block_count * load->block;
+}
+
+static uint64_t resident_bytes(struct workload *load)
+{
+	size_t bytes = file_bytes(load);
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
 	size_t system_pages = (bytes + page_size - 1) / page_size;
 	unsigned char *state = malloc(system_pages);
@@ -345,12 +359,12 @@ static uint64_t resident_pages(struct workload *load)
 		resident += state[i] & 1;
 	munmap(map, bytes);
 	free(state);
-	return resident * page_size / BENCH_PAGE;
+	return resident * page_size;
 }
 
 static void read_whole_file(struct workload *load)
 {
-	uint64_t size = load->page_count * BENCH_PAGE;
+	uint64_t size = file_bytes(load);
 	static unsigned char scratch[1 << 20];
 
 	for (uint64_t at = 0; at < size; at += sizeof(scratch))
@@ -358,20 +372,36 @@ static void read_whole_file(struct workload *load)
 			fail("the file cannot be read: %s", strerror(errno));
 }
 
-/* Brings the page cache into the state the case is about; NULL, or why it cannot be had. */
+/* One round through the whole file by the ring: whatever cache answers it holds the file then. */
+static void warm_up(struct workload *load)
+{
+	uint64_t left = load->block_count;
+
+	load->walk = 0;
+	while (left > 0)
+		left -= load->row->run(load, load->depth);
+	load->is_warm = true;
+}
+
+/* Brings the caches into the state the case is about; NULL, or why it cannot be had. */
 static const char *file_prepare(struct workload *load)
 {
 	switch (load->row->file) {
 	case FILE_CACHED:
-		if (resident_pages(load) < load->page_count)
+		if (resident_bytes(load) < file_bytes(load))
 			read_whole_file(load);
-		if (resident_pages(load) < load->page_count)
+		if (resident_bytes(load) < file_bytes(load))
 			return "the file does not stay in the page cache";
+		if (load->row->cache && !load->is_warm)
+			warm_up(load);
 		break;
 	case FILE_COLD:
 		posix_fadvise(load->fd, 0, 0, POSIX_FADV_DONTNEED);
-		if (resident_pages(load) > load->page_count / 100)
+		if (resident_bytes(load) > file_bytes(load) / 100)
 			return "the file cannot be dropped from the page cache here";
+		break;
+	case FILE_MEMORY:
+		memory_prepare(load);
 		break;
 	case FILE_DIRECT:
 	case FILE_NONE:
@@ -391,50 +421,138 @@ static const char *file_open(struct workload *load, const char *path)
 		return "the file system has no O_DIRECT";
 	if (load->fd < 0 || fstat(load->fd, &st))
 		fail("%s: %s", path, strerror(errno));
-	load->page_count = (uint64_t)st.st_size / BENCH_PAGE;
-	if (load->row->span && load->row->span / BENCH_PAGE < load->page_count)
-		load->page_count = load->row->span / BENCH_PAGE;
-	if (load->page_count < 2 * BENCH_DEPTH || (load->page_count & (load->page_count - 1)))
-		fail("%s: the number of pages is not a power of two", path);
-	if (load->row->file == FILE_COLD)
+	load->block_count = (uint64_t)st.st_size / load->block;
+	if (load->row->span && load->row->span / load->block < load->block_count)
+		load->block_count = load->row->span / load->block;
+	if (load->block_count < 2 * BENCH_DEPTH || (load->block_count & (load->block_count - 1)))
+		fail("%s: the number of blocks is not a power of two", path);
+	if (load->row->file == FILE_COLD && !load->row->sequential)
 		posix_fadvise(load->fd, 0, 0, POSIX_FADV_RANDOM);
 	return NULL;
 }
 
-static void run_slice(struct workload *load, uint64_t ms, uint64_t seed)
+/* What one thread did in a slice. */
+struct lap {
+	uint64_t ops, ns;
+};
+
+static struct lap run_lap(struct workload *load, uint64_t ms)
 {
 	const struct bench_case *row = load->row;
-	/* A cold page is cold once: the slice ends before the walk meets it again. */
-	uint64_t limit = row->file == FILE_COLD ? load->page_count - 2 * BENCH_DEPTH : UINT64_MAX;
-	uint64_t start, cpu, ns = 0, ops = 0, chunk = BENCH_DEPTH;
+	/* A cold block is cold once: the slice ends before the walk meets it again. */
+	uint64_t limit = row->file == FILE_COLD ? load->block_count - 2 * load->depth : UINT64_MAX;
+	uint64_t start = clock_ns(CLOCK_MONOTONIC), ns = 0, ops = 0, chunk = load->depth;
+
+	while (ns < ms * 1000000 && ops < limit) {
+		ops += row->run(load, chunk < limit - ops ? chunk : limit - ops);
+		ns = clock_ns(CLOCK_MONOTONIC) - start;
+		chunk = ops * CHUNK_NS / (ns + 1) / load->depth * load->depth + load->depth;
+	}
+	return (struct lap){.ops = ops, .ns = ns};
+}
+
+/*
+ * The second thread of a case that has one. It stays, because rings know by which
+ * thread they are used. The first thread writes `ms` and `seed` before the
+ * barrier that begins a slice, and reads `lap` after the one that ends it.
+ */
+static struct {
+	struct workload load;
+	pthread_t thread;
+	pthread_barrier_t begin, end;
+	bool is_running;
+	uint64_t ms, seed;
+	struct lap lap;
+} second;
+
+static void *second_main(void *nothing)
+{
+	for (;;) {
+		pthread_barrier_wait(&second.begin);
+		second.load.walk = second.seed;
+		second.lap = run_lap(&second.load, second.ms);
+		pthread_barrier_wait(&second.end);
+	}
+	return nothing;
+}
+
+static void load_init(struct workload *load);
+
+/* With a ring, a descriptor and buffers of its own, as a program's threads have. */
+static void second_start(const struct workload *first, const char *path)
+{
+	second.load = (struct workload){.row = first->row, .fd = -1};
+	load_init(&second.load);
+	if (first->row->measure != MEASURE_RIVAL &&
+	    io_uring_queue_init(RING_ENTRIES, &second.load.ring, 0))
+		fail("a second ring cannot be had");
+	if (file_open(&second.load, path))
+		fail("the file cannot be opened twice");
+	pthread_barrier_init(&second.begin, NULL, 2);
+	pthread_barrier_init(&second.end, NULL, 2);
+	if (pthread_create(&second.thread, NULL, second_main, NULL))
+		fail("a second thread cannot be had");
+	second.is_running = true;
+}
+
+static struct lap run_two_laps(struct workload *load, uint64_t ms, uint64_t seed)
+{
+	struct lap lap;
+
+	second.ms = ms;
+	/* Half the walk away: they meet different blocks. */
+	second.seed = seed + load->block_count / 2;
+	pthread_barrier_wait(&second.begin);
+	lap = run_lap(load, ms);
+	pthread_barrier_wait(&second.end);
+	/* As if the two had done it in the time of the one that took longer. */
+	lap.ops += second.lap.ops;
+	if (lap.ns < second.lap.ns)
+		lap.ns = second.lap.ns;
+	return lap;
+}
+
+static void run_slice(struct workload *load, const char *path, uint64_t ms, uint64_t seed,
+		      unsigned int threads)
+{
 	const char *why = file_prepare(load);
+	struct lap lap;
+	uint64_t cpu;
 
 	if (why) {
 		answer("skip %s", why);
 		return;
 	}
-	load->walk = seed;
+	if (threads > 1 && !second.is_running)
+		second_start(load, path);
+	load->walk = load->row->sequential ? 0 : seed;
 	cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	start = clock_ns(CLOCK_MONOTONIC);
-	while (ns < ms * 1000000 && ops < limit) {
-		ops += row->run(load, chunk < limit - ops ? chunk : limit - ops);
-		ns = clock_ns(CLOCK_MONOTONIC) - start;
-		chunk = ops * CHUNK_NS / (ns + 1) / BENCH_DEPTH * BENCH_DEPTH + BENCH_DEPTH;
-	}
+	lap = threads > 1 ? run_two_laps(load, ms, seed) : run_lap(load, ms);
 	cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	if (load->engine)
 		pipeline_drain(load);
-	answer("slice %llu %llu %llu", (unsigned long long)ops, (unsigned long long)ns,
+	answer("slice %llu %llu %llu", (unsigned long long)lap.ops, (unsigned long long)lap.ns,
 	       (unsigned long long)cpu);
 }
 
-static void obey(struct workload *load, char *line)
+/* Reads the first `count` pages of the file, in order, by the ring. */
+uint64_t pages_held(struct workload *load, uint64_t count)
+{
+	uint64_t done = 0;
+
+	for (load->walk = 0; done < count;)
+		done += reads_in_batches(load, load->depth);
+	return done;
+}
+
+static void obey(struct workload *load, const char *path, char *line)
 {
 	unsigned long long ms, seed, count;
+	unsigned int threads;
 	char kind[16];
 
-	if (sscanf(line, "slice %llu %llu", &ms, &seed) == 2) {
-		run_slice(load, ms, seed);
+	if (sscanf(line, "slice %llu %llu %u", &ms, &seed, &threads) == 3) {
+		run_slice(load, path, ms, seed, threads);
 	} else if (sscanf(line, "hold %15s %llu", kind, &count) == 2) {
 		load->hold_kind = kind;
 		load->row->run(load, count);
@@ -453,13 +571,25 @@ static const struct bench_case *find_case(const char *name)
 	return NULL;
 }
 
-/* Aligned for O_DIRECT. */
-static _Alignas(BENCH_PAGE) unsigned char buffers[BENCH_DEPTH * BENCH_PAGE];
+/* What follows from the case's row; the buffers are aligned for O_DIRECT. */
+static void load_init(struct workload *load)
+{
+	size_t bytes;
+
+	load->block = load->row->block ? load->row->block : BENCH_PAGE;
+	load->depth = load->row->depth ? load->row->depth : BENCH_DEPTH;
+	bytes = (size_t)load->depth * load->block;
+	load->buffers = aligned_alloc(BENCH_PAGE, bytes);
+	if (!load->buffers)
+		fail("no memory for the buffers");
+	/* So that no page of them is first touched while the clock runs. */
+	memset(load->buffers, 0, bytes);
+}
 
 int main(int argc, char **argv)
 {
 	const struct bench_case *row = argc == 3 ? find_case(argv[1]) : NULL;
-	struct workload load = {.row = row, .fd = -1, .buffers = buffers};
+	struct workload load = {.row = row, .fd = -1};
 	char line[BENCH_ANSWER_MAX];
 	const char *why = NULL;
 	int err = 0;
@@ -468,8 +598,7 @@ int main(int argc, char **argv)
 		fputs("usage: workload CASE FILE (started by 'ringside bench')\n", stderr);
 		return 2;
 	}
-	/* So that no page of them is first touched while the clock runs. */
-	memset(buffers, 0, sizeof(buffers));
+	load_init(&load);
 	if (row->measure != MEASURE_RIVAL)
 		err = io_uring_queue_init(RING_ENTRIES, &load.ring, 0);
 	if (err == -ENOSYS || err == -EPERM || err == -EACCES) {
@@ -486,7 +615,7 @@ int main(int argc, char **argv)
 	}
 	answer("ready");
 	while (fgets(line, sizeof(line), stdin))
-		obey(&load, line);
+		obey(&load, argv[2], line);
 	if (row->measure != MEASURE_RIVAL)
 		io_uring_queue_exit(&load.ring);
 	return 0;

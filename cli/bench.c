@@ -316,8 +316,8 @@ static int write_json(struct bench *bench, const struct report_setting *setting,
 }
 
 /*
- * Each page begins with its number, which the workload checks; the rest is
- * noise, so that no layer below can compress it or find pages alike.
+ * Each sector begins with its place in the file, which the workload checks; the rest
+ * is noise, so that no layer below can compress it or find pages alike.
  */
 static int fill_file(int fd, uint64_t bytes)
 {
@@ -329,7 +329,7 @@ static int fill_file(int fd, uint64_t bytes)
 			noise ^= noise << 13;
 			noise ^= noise >> 7;
 			noise ^= noise << 17;
-			chunk[i] = i % (BENCH_PAGE / 8) ? noise : (at + i * 8) / BENCH_PAGE;
+			chunk[i] = i % (BENCH_SECTOR / 8) ? noise : at + i * 8;
 		}
 		for (size_t done = 0; done < sizeof(chunk);) {
 			ssize_t n = write(fd, (char *)chunk + done, sizeof(chunk) - done);

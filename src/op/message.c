@@ -139,10 +139,7 @@ OP_PREP(sendmsg_zc)
 		return err;
 	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index))
 		return -EINVAL;
-	err = copy_header(req, message);
-	if (err == 0)
-		req->flags |= REQ_NOTIFIES;
-	return err;
+	return copy_header(req, message);
 }
 
 /* What a multishot puts in front of the payload must have a size at all. */

@@ -111,6 +111,8 @@ int net_notify_prep(struct request *req, const struct io_uring_sqe *sqe, u32 iop
 		return -EINVAL;
 	if (req->flags & IOSQE_CQE_SKIP_SUCCESS)
 		return -EINVAL;
+	/* What is refused from here on has two CQEs as well. */
+	req->flags |= REQ_NOTIFIES;
 	if (ioprio & ~(IORING_RECVSEND_POLL_FIRST | IORING_RECVSEND_FIXED_BUF |
 		       IORING_SEND_ZC_REPORT_USAGE | IORING_SEND_VECTORIZED))
 		return -EINVAL;

@@ -33,7 +33,7 @@ bool net_is_byte_stream(int fd, u8 *trait);
 /* Bytes that the next receive of a stream socket would find, as far as can be known. */
 u32 net_queued(int fd);
 
-/* SEND_ZC, SENDMSG_ZC: what their SQEs may say. 0 or -EINVAL. */
+/* SEND_ZC, SENDMSG_ZC: what their SQEs may say, and that they notify. 0 or -EINVAL. */
 int net_notify_prep(struct request *req, const struct io_uring_sqe *sqe, u32 ioprio);
 
 /* Whether the socket sends without copying in the kernel, so that the request is not refused: 0,

@@ -156,10 +156,7 @@ OP_PREP(send_zc)
 	if (err)
 		return err;
 	transfer->flags |= MSG_NOSIGNAL;
-	err = send_setup(req, sqe);
-	if (err == 0)
-		req->flags |= REQ_NOTIFIES;
-	return err;
+	return send_setup(req, sqe);
 }
 
 OP_PREP(recv)
@@ -419,10 +416,10 @@ static int recv_take_buffers(struct request *req, struct transfer *transfer, u32
 
 	if (queued)
 		wanted = wanted ? min_of(wanted, (u64)queued) : queued;
+	if (!is_bundle(transfer))
+		return take_one(req, transfer, wanted); /* the limit is for when it ends */
 	if (transfer->limit)
 		wanted = wanted ? min_of(wanted, (u64)transfer->limit) : transfer->limit;
-	if (!is_bundle(transfer))
-		return take_one(req, transfer, wanted);
 	return take_bundle(req, transfer, wanted, wanted ? BUFFERS_PER_BUNDLE : 1);
 }
 

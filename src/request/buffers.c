@@ -209,10 +209,10 @@ static int ring_take_many(struct request *req, const struct buffer_group *group,
 		if (n == 0)
 			request_sees(req, buffer.bid);
 		vector[n++] = (struct iovec){.iov_base = (void *)buffer.addr, .iov_len = len};
+		position++;
 		wanted -= len;
 		if (is_limited && wanted == 0)
-			return (int)n;
-		position++;
+			break;
 	}
 	if (n == ready)
 		req->flags |= REQ_BUFFERS_LAST;

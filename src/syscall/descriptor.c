@@ -121,7 +121,9 @@ s64 descriptor_map_offset(int fd, u64 offset, size_t size)
 	mapped = buffers_ring_mapped(ring, ring_memory_group(offset));
 	if (!is_inside)
 		ring_unlock(ring);
-	if (mapped == 0 || size > ((mapped + 4095) & ~4095ull))
+	if (mapped == 0)
+		return -ENOMEM; /* as the kernel, which then finds no place for it */
+	if (size > ((mapped + 4095) & ~4095ull))
 		return -EINVAL;
 	return (s64)ring_memory_offset(offset);
 }

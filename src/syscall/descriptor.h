@@ -20,8 +20,8 @@ bool descriptor_may_be_ring(int fd);
  * a ring that was closed behind our back ends. No ring lock held but perhaps that ring's own. */
 bool descriptor_is_ring(int fd);
 
-/* Where in the file of ring `fd` is what the program maps at `offset`, or -EINVAL (no such ring of
- * buffers, or a smaller one). Takes the ring's lock. */
+/* Where in the file of ring `fd` is what the program maps at `offset`, or -ENOMEM (no such ring
+ * of buffers), -EINVAL (it is smaller). Takes the ring's lock. */
 s64 descriptor_map_offset(int fd, u64 offset, size_t size);
 
 /* Whether anything of ours depends on fd (a ring, a request in flight, a fixed file, what we

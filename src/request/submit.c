@@ -258,10 +258,11 @@ static void batch_go_on(struct ring *ring, struct batch *batch)
 
 long submit_batch(struct ring *ring, u32 count)
 {
-	struct batch batch = {.count = min_of(count, sq_ready(&ring->sq, &ring->memory))};
+	struct batch batch = {0};
 	u32 releases = ring->releases;
 	bool has_cache = cache_is_on();
 
+	batch.count = min_of(count, sq_ready(&ring->sq, &ring->memory));
 	if (batch.count == 0)
 		return 0;
 	ring->is_submitting = true;
@@ -298,6 +299,7 @@ long submit_batch(struct ring *ring, u32 count)
 	ring->is_submitting = false;
 	stats_count(ring->stats, COUNTER_SQES, batch.submitted);
 	sq_commit(&ring->sq, &ring->memory);
-	return batch.submitted == 0 && ring->requests.free == NULL ? -EAGAIN
-								   : (long)batch.submitted;
+	if (batch.submitted == 0 && ring->requests.free == NULL)
+		return -EAGAIN;
+	return batch.submitted;
 }

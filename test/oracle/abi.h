@@ -54,7 +54,7 @@
 #define ORACLE_OP_FTRUNCATE        55
 #define ORACLE_OP_EPOLL_WAIT       59
 #define ORACLE_OP_PIPE             62
-#define ORACLE_OP_COUNT     65 /* the first opcode that no kernel of today knows */
+#define ORACLE_OP_COUNT            65 /* the first opcode that no kernel of today knows */
 
 _Static_assert(sizeof(struct io_uring_sqe) == 64, "an SQE is 64 bytes");
 _Static_assert(offsetof(struct io_uring_sqe, user_data) == 32, "user_data is at 32");

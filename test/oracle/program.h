@@ -147,8 +147,8 @@ struct op {
 	uint8_t capture;
 	bool result_is_fd;
 	bool makes_pipe; /* two descriptors at addr, if no fixed files */
-	bool fills;     /* the buffer is a source: give it a pattern */
-	uint64_t value; /* not 0: the first eight bytes of the buffer */
+	bool fills;      /* the buffer is a source: give it a pattern */
+	uint64_t value;  /* not 0: the first eight bytes of the buffer */
 	struct {
 		struct ref base;
 		uint64_t len;

@@ -16,6 +16,8 @@
 #ifndef RINGSIDE_H
 #define RINGSIDE_H
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -57,6 +59,82 @@ extern "C" {
  * kernel, or of a policy, that has io_uring.
  */
 int rs_attach(unsigned flags);
+
+/*
+ * Gives this process a page cache of `bytes` bytes, all that it needs for its bookkeeping included.
+ * Files that requests read then come from it, without a system call, if they may be owned: at
+ * once those that are only opened for reading and on which the kernel grants a lease; and
+ * those that rs_own() names. Call it after rs_attach() and before the first request.
+ * RINGSIDE_CACHE=SIZE in the environment, or `ringside run --cache SIZE`, does the same.
+ *
+ * The cache is made at the first file. A forked child has none if its parent had made it.
+ *
+ * Returns
+ *	0		there will be a cache
+ *	-EINVAL		fewer than 4 MiB
+ *	-ENOMEM		more than the machine, or this control group, has memory
+ *	-EBUSY		there is a cache already, of another size
+ *	-EOPNOTSUPP	ringside does not answer in this process (rs_attach())
+ *
+ * In the kernel: the page cache, which every process shares and nobody has to ask for.
+ */
+int rs_cache(unsigned long long bytes);
+
+/*
+ * How a file is owned, that is, held by the cache.
+ *
+ * RS_OWN_EXCLUSIVE: by your word that no other process changes it while it is owned. The
+ * descriptor may be open for reading, or for reading and writing. An OFD lock of the whole
+ * file is taken (shared if the descriptor is read-only), which makes way for record locks
+ * of the program's own. Writes of this process, by rings and by libc's functions, go to
+ * the kernel and drop the pages that they touch. Writes that nobody can see do not: those through a
+ * shared mapping or a stdio stream made before this call (later ones end the
+ * ownership), by POSIX AIO, and by inline assembly. If another process opens the file, that is
+ * reported on stderr, once.
+ *
+ * RS_OWN_LEASE: by a read lease (fcntl(2), F_SETLEASE), which takes a read-only descriptor of a file
+ * that nobody has open for writing, and the file's owner or CAP_LEASE. Whoever opens it for
+ * writing later waits for a moment, and the ownership ends; it is tried again when requests come.
+ */
+#define RS_OWN_EXCLUSIVE 1u
+#define RS_OWN_LEASE     2u
+
+struct rs_own_options {
+	size_t size;    /* sizeof(struct rs_own_options) */
+	unsigned flags; /* RS_OWN_EXCLUSIVE or RS_OWN_LEASE */
+};
+
+/*
+ * The file of descriptor fd is owned from now on: reads of it by rings come from the cache.
+ * It is the file that is owned, through whatever descriptors of this process it is read, until
+ * rs_disown(), until the last descriptor that rings used is closed, or until it is lost: then
+ * reads go through the kernel's cache, and see the same bytes.
+ *
+ * options: NULL means RS_OWN_EXCLUSIVE. It is not kept.
+ *
+ * May block for a moment, for instance while the file is being given up. Takes two or three
+ * descriptors, with high numbers.
+ *
+ * Returns
+ *	0		the file is owned, perhaps was before
+ *	-EBADF		fd is not open, or not for reading
+ *	-EINVAL		options; no regular file; opened O_DIRECT; RS_OWN_LEASE and open for writing
+ *	-EAGAIN		RS_OWN_EXCLUSIVE: another process has a lock on it; RS_OWN_LEASE: somebody
+ *			has it open for writing
+ *	-EACCES, -EPERM	it may not be opened again as fd is, or be leased, by this user
+ *	-EOPNOTSUPP	there is no cache (rs_cache()), or no O_DIRECT in this file system (tmpfs)
+ *	-EBUSY		the program holds record locks on it, or it was mapped for writing
+ *	-EMFILE, -ENFILE, -ENOMEM
+ */
+int rs_own(int fd, const struct rs_own_options *options);
+
+/*
+ * The file of fd is no longer owned, and not by itself again as long as descriptors of it are
+ * open. Its pages are gone, its lease or lock is given back when this returns. Waits for
+ * reads of the device that are under way. 0, -EBADF, or -ENOENT if fd's file is not owned
+ * and nothing tried to.
+ */
+int rs_disown(int fd);
 
 /* The library's version, "major.minor.patch"; a constant string. */
 const char *rs_version(void);

@@ -1,7 +1,7 @@
 /*
  * api.c - the functions of include/ringside.h
  *
- * Entry:     rs_attach(), rs_version(), rs_stats_write(), from the program
+ * Entry:     the functions, from the program
  * Not here:  what attaching does (init.c), who answers then (route.h)
  */
 #include "ringside.h"
@@ -15,6 +15,8 @@
 #include "entry/options.h"
 #include "entry/route.h"
 #include "entry/version.h"
+#include "file/own.h"
+#include "host/fd.h"
 #include "observe/stats.h"
 
 static struct lock attach_lock = LOCK_INIT;
@@ -57,6 +59,33 @@ RS_EXPORT int rs_attach(unsigned flags)
 	if (err)
 		return err;
 	return route_setup_is_user() ? 0 : 1;
+}
+
+RS_EXPORT int rs_cache(unsigned long long bytes)
+{
+	return load_relaxed(&entry_is_active) ? own_start(bytes, NULL) : -EOPNOTSUPP;
+}
+
+RS_EXPORT int rs_own(int fd, const struct rs_own_options *how)
+{
+	unsigned flags = how ? how->flags : RS_OWN_EXCLUSIVE;
+	bool is_lease = flags == RS_OWN_LEASE;
+
+	if ((how && how->size != sizeof(*how)) ||
+	    (flags != RS_OWN_EXCLUSIVE && flags != RS_OWN_LEASE))
+		return -EINVAL;
+	if (!load_relaxed(&entry_is_active) || !load_relaxed(&own_is_on))
+		return -EOPNOTSUPP;
+	if (fd_is_private(fd))
+		return -EBADF;
+	return own_own(fd, is_lease ? OWN_LEASE : OWN_EXCLUSIVE);
+}
+
+RS_EXPORT int rs_disown(int fd)
+{
+	if (!load_relaxed(&entry_is_active) || !load_relaxed(&own_is_on))
+		return -EOPNOTSUPP;
+	return own_disown(fd);
 }
 
 RS_EXPORT const char *rs_version(void)

@@ -418,6 +418,11 @@ static struct owned *attach_by_wish_locked(int fd, const struct stat *status, in
 {
 	struct owned *owned = find_locked(status->st_dev, status->st_ino);
 
+	if (owned && owned->keep && owned->descriptors == 0 && owned->born_ns != own_birth(fd)) {
+		owned->keep = 0; /* that inode is no more */
+		own_free_locked(owned);
+		owned = find_locked(status->st_dev, status->st_ino);
+	}
 	if (owned && owned->is_exclusive)
 		wish = WISH_EXCLUSIVE;
 	if (wish == WISH_NONE)
@@ -562,6 +567,12 @@ void own_join(int fd)
 	own_unguard(mask);
 }
 
+static void keep_locked(struct owned *owned, int fd, u32 reason)
+{
+	owned->keep |= reason;
+	owned->born_ns = own_birth(fd);
+}
+
 void own_lock_begin_slow(int fd, bool is_posix)
 {
 	struct owned *owned;
@@ -580,7 +591,7 @@ void own_lock_begin_slow(int fd, bool is_posix)
 		if (owned == NULL)
 			break;
 		if (is_posix)
-			owned->keep |= OWN_KEEP_LOCKED;
+			keep_locked(owned, fd, OWN_KEEP_LOCKED);
 		if (owned->state == OWN_HELD && owned->is_locked)
 			own_unlock(owned);
 		state = owned->state;
@@ -611,7 +622,7 @@ void own_unwatched_slow(int fd)
 	if (owned == NULL && may_be_owned)
 		owned = create_locked(status.st_dev, status.st_ino);
 	if (owned != NULL) {
-		owned->keep |= OWN_KEEP_UNWATCHED;
+		keep_locked(owned, fd, OWN_KEEP_UNWATCHED);
 		own_abandon_locked(owned);
 	}
 	own_unguard(mask);
@@ -693,7 +704,8 @@ int own_own(int fd, enum own_mode mode)
 	if (flags < 0 || own_status(fd, &status) < 0 || flags & O_PATH ||
 	    (flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
-	if (!S_ISREG(status.st_mode) || flags & O_DIRECT || fd_slot(fd) == NULL)
+	if (!S_ISREG(status.st_mode) || flags & O_DIRECT || fd_slot(fd) == NULL ||
+	    fd_slot(fd)->ring != NULL)
 		return -EINVAL;
 	if (wish == WISH_LEASE && (flags & O_ACCMODE) != O_RDONLY)
 		return -EINVAL;
@@ -727,7 +739,10 @@ int own_own(int fd, enum own_mode mode)
 		futex_wait(&owned->state, state, NS_PER_MS);
 	}
 	own_unguard(mask);
-	return err > 0 ? take(owned, fd, (int)flags) : err;
+	if (err > 0)
+		err = take(owned, fd, (int)flags);
+	/* That the file system has no O_DIRECT, or no leases. */
+	return err == -EINVAL ? -EOPNOTSUPP : err;
 }
 
 int own_disown(int fd)

@@ -12,7 +12,9 @@
  * Not here:    whose turn it is (own.c), when it ends (keeper.c)
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <sys/vfs.h>
 
 #include "file/owned.h"
 #include "host/fd.h"
@@ -34,6 +36,15 @@ static bool is_the_file(const struct owned *owned, const struct stat *status)
 	return status->st_dev == owned->dev && status->st_ino == owned->ino;
 }
 
+/* Its bytes are in memory already. Kernels before 6.6 refuse O_DIRECT there. */
+static bool is_in_memory(int fd)
+{
+	struct statfs status;
+
+	return host_call(SYS_fstatfs, fd, &status) == 0 &&
+	       (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
+
 static int open_files(struct owned *owned, int fd)
 {
 	struct stat status;
@@ -47,6 +58,8 @@ static int open_files(struct owned *owned, int fd)
 	/* The number may have become another file's since it was looked at. */
 	if (own_status(owned->direct_fd, &status) < 0 || !is_the_file(owned, &status))
 		return -EBADF;
+	if (is_in_memory(owned->direct_fd))
+		return -EINVAL;
 	if (owned->buffered_fd < 0)
 		owned->buffered_fd = reopen(owned->direct_fd, O_RDONLY);
 	return min_of(owned->buffered_fd, 0);
@@ -158,6 +171,16 @@ void own_close_files(struct owned *owned)
 	fd_close_private(owned->buffered_fd);
 	fd_close_private(owned->lock_fd);
 	owned->direct_fd = owned->buffered_fd = owned->lock_fd = -1;
+}
+
+u64 own_birth(int fd)
+{
+	struct statx status;
+
+	if (host_call(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) < 0 ||
+	    !(status.stx_mask & STATX_BTIME))
+		return 0;
+	return (u64)status.stx_btime.tv_sec * NS_PER_SEC + status.stx_btime.tv_nsec;
 }
 
 bool own_is_transient(int err)

@@ -37,6 +37,7 @@ struct owned {
 	u32 next;              /* (l) in its bucket: index + 1, or 0 */
 	u32 state;             /* (l) enum own_state; (a) to wait for a change of it: futex */
 	u32 keep;              /* (l) OWN_KEEP_* */
+	u64 born_ns;           /* (l) with `keep`: own_birth() */
 	u32 needs;             /* (a) OWN_NEEDS_* */
 	bool is_exclusive;     /* (l) to be had exclusively, else under a lease */
 	bool is_disowned;      /* (l) by rs_disown() */
@@ -118,6 +119,9 @@ void own_unlock(struct owned *owned);
 
 /* Closes what own_take() opened. */
 void own_close_files(struct owned *owned);
+
+/* When the inode was made, in nanoseconds: its number may be another's by now. 0: unknown. */
+u64 own_birth(int fd);
 
 /* Whether trying again can help after own_take() said `err`. */
 bool own_is_transient(int err);

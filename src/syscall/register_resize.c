@@ -37,6 +37,7 @@ long register_resize_rings(struct ring *ring, void *user_params)
 	/* Told first, for then there is no way back. */
 	answer = params;
 	ring_memory_layout(&layout, &answer);
+	answer.sq_off.array = 0; /* named at setup only */
 	if (copy_to_user(user_params, &answer, sizeof(answer)))
 		return -EFAULT;
 	params.flags |= IORING_SETUP_DEFER_TASKRUN; /* as set_room() was told at the setup */

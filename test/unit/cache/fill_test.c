@@ -34,6 +34,11 @@ static void expect_request(u32 number, u64 page, u64 pages)
 	assert_int_equal(requests[number].pages, pages);
 }
 
+static void hold_all(void)
+{
+	sim_rule_add(&unit_sim, &(struct sim_rule){.fd = -1, .is_held = true});
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -106,6 +111,20 @@ static void pages_that_are_there_are_not_asked_for_again(void **state)
 	expect_request(2, 22, 8);
 }
 
+static void pages_that_were_dropped_are_asked_for_together(void **state)
+{
+	u32 before;
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, 16 * UNIT_PAGE);
+	cache_drop_range(binding, 0, 16 * UNIT_PAGE);
+	before = request_count;
+	unit_read(&readers[0], binding, 0, 16 * UNIT_PAGE);
+	unit_reader_expect(&readers[0], 16 * UNIT_PAGE, 0);
+	expect_request(before, 0, requests[before].pages);
+	assert_true(requests[before].pages >= 16);
+}
+
 static void nothing_is_asked_for_behind_the_end_of_the_file(void **state)
 {
 	(void)state;
@@ -175,6 +194,24 @@ static void more_fills_than_the_device_is_deep_complete_all_the_same(void **stat
 	unit_readers_run(readers, 20);
 	for (u32 i = 0; i < 20; i++)
 		unit_reader_expect(&readers[i], 100, 0);
+}
+
+static void more_long_reads_than_there_are_long_fills_begin_with_short_ones(void **state)
+{
+	(void)state;
+	hold_all();
+	for (u32 i = 0; i < 20; i++)
+		assert_false(unit_reader_begin(&readers[i], binding, 12 * i * UNIT_PAGE,
+					       10 * UNIT_PAGE));
+	/* Nobody waits for another's fill: each has something at the device. */
+	cache_submit();
+	for (u32 i = 0; i < 20; i++)
+		assert_true(sim_is_in_flight(&unit_sim, UNIT_FILE, 12 * i * UNIT_PAGE));
+	sim_rules_clear(&unit_sim);
+	sim_release_all(&unit_sim);
+	unit_readers_run(readers, 20);
+	for (u32 i = 0; i < 20; i++)
+		unit_reader_expect(&readers[i], 10 * UNIT_PAGE, 0);
 }
 
 /* A real file, whose bytes are not those of the simulated one: who was asked is seen by them. */
@@ -264,11 +301,13 @@ static const struct CMUnitTest tests[] = {
 	fill_test(misses_that_are_no_neighbours_are_requests_of_their_own),
 	fill_test(a_long_read_goes_to_the_device_in_requests_of_128_kib_all_at_once),
 	fill_test(pages_that_are_there_are_not_asked_for_again),
+	fill_test(pages_that_were_dropped_are_asked_for_together),
 	fill_test(nothing_is_asked_for_behind_the_end_of_the_file),
 	fill_test(a_prefetch_fills_what_is_absent_and_nobody_waits),
 	fill_test(a_prefetch_takes_at_most_an_eighth_of_the_cache),
 	fill_test(any_thread_moves_a_fill_on),
 	fill_test(more_fills_than_the_device_is_deep_complete_all_the_same),
+	fill_test(more_long_reads_than_there_are_long_fills_begin_with_short_ones),
 	fill_test(what_the_kernel_has_in_its_cache_comes_from_there),
 	fill_test(what_the_kernel_does_not_have_comes_from_the_device),
 	fill_test(a_file_that_others_cut_ends_where_it_ends_now),

@@ -66,6 +66,15 @@ uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t o
 uint64_t messages_there_and_back(struct workload *load, uint64_t ops);
 uint64_t files_opened_and_closed(struct workload *load, uint64_t ops);
 
+/* echo.c */
+uint64_t echo_1(struct workload *load, uint64_t ops);
+uint64_t echo_64(struct workload *load, uint64_t ops);
+uint64_t echo_1000(struct workload *load, uint64_t ops);
+uint64_t epoll_1(struct workload *load, uint64_t ops);
+uint64_t epoll_64(struct workload *load, uint64_t ops);
+uint64_t epoll_1000(struct workload *load, uint64_t ops);
+uint64_t pipe_there_and_back(struct workload *load, uint64_t ops);
+
 /* rivals.c */
 uint64_t posixaio_reads(struct workload *load, uint64_t ops);
 uint64_t libaio_reads(struct workload *load, uint64_t ops);

@@ -96,13 +96,11 @@ bool net_is_byte_stream(int fd, u8 *trait)
 	return net_is_stream(fd, trait) && *trait == NET_BYTES;
 }
 
-u32 net_queued(int fd)
+s32 net_queued(int fd)
 {
 	int queued = 0;
 
-	if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
-		return 0;
-	return host_call(SYS_ioctl, fd, SIOCINQ, &queued) < 0 ? 0 : (u32)max_of(queued, 0);
+	return host_call(SYS_ioctl, fd, SIOCINQ, &queued) < 0 ? -1 : queued;
 }
 
 int net_notify_prep(struct request *req, const struct io_uring_sqe *sqe, u32 ioprio)

@@ -30,8 +30,8 @@ bool net_is_stream(int fd, u8 *trait);
 /* Whether a receive of less than it had room for has emptied the socket. */
 bool net_is_byte_stream(int fd, u8 *trait);
 
-/* Bytes that the next receive of a stream socket would find, as far as can be known. */
-u32 net_queued(int fd);
+/* Bytes that the next receive of a stream socket would find; less than 0 if it does not say. */
+s32 net_queued(int fd);
 
 /* SEND_ZC, SENDMSG_ZC: what their SQEs may say, and that they notify. 0 or -EINVAL. */
 int net_notify_prep(struct request *req, const struct io_uring_sqe *sqe, u32 ioprio);

@@ -47,6 +47,7 @@ struct transfer {
 	bool has_waited; /* it would have blocked once */
 	bool is_kept;    /* a part of the buffer is done: it stays this request's */
 	bool was_filled; /* the last receive took all that there was room for */
+	bool is_emptied; /* ... and left nothing behind, if it is a stream */
 	u8 trait;        /* enum net_trait, once the socket was asked */
 };
 
@@ -429,16 +430,17 @@ static int recv_take_buffers(struct request *req, struct transfer *transfer, u32
  */
 static long recv_bundle_rest(struct request *req, struct transfer *transfer, long n)
 {
-	u32 queued, named = req->cqe_flags, buffers;
+	u32 named = req->cqe_flags, buffers;
+	s32 queued;
 	long more;
 
 	if ((u64)n < transfer->len || transfer->select_len || transfer->limit ||
 	    req->flags & REQ_BUFFERS_LAST)
 		return n;
-	queued = net_queued(request_fd(req));
-	if (queued <= 1)
+	if (!net_is_byte_stream(request_fd(req), &transfer->trait))
 		return n;
-	if (recv_take_buffers(req, transfer, queued))
+	queued = net_queued(request_fd(req));
+	if (queued <= 1 || recv_take_buffers(req, transfer, (u32)queued))
 		return n;
 	more = call_transfer(req, transfer, transfer->flags & ~(u32)MSG_WAITALL);
 	if (more <= 0) {
@@ -500,11 +502,21 @@ static int recv_select(struct request *req, struct transfer *transfer)
 	return file_err ? file_err : err;
 }
 
-static u32 recv_nonempty_flag(int fd, const struct transfer *transfer, long n)
+/* Says in the CQE whether more is queued; remembers whether it is known that nothing is. */
+static void recv_look_behind(struct request *req, struct transfer *transfer, long n)
 {
-	u64 wanted = transfer->was_filled ? (u64)n : max_of((u64)n + 1, transfer->len);
+	int fd = request_fd(req);
+	s32 queued;
 
-	return net_nonempty_flag(fd, n, wanted, transfer->flags);
+	transfer->is_emptied = !transfer->was_filled;
+	if (!transfer->was_filled || transfer->flags & MSG_PEEK) {
+		req->cqe_flags |= net_nonempty_flag(fd, n, (u64)n + 1, transfer->flags);
+		return;
+	}
+	queued = net_queued(fd);
+	transfer->is_emptied = queued == 0;
+	if (queued > 0 && net_is_byte_stream(fd, &transfer->trait))
+		req->cqe_flags |= IORING_CQE_F_SOCK_NONEMPTY;
 }
 
 /* A bundle that received as much as one try may (sqe->len) is to let others receive. */
@@ -535,14 +547,14 @@ OP_ISSUE(recv)
 		transfer->was_filled = n > 0 && (u64)n >= transfer->len;
 		if (req->flags & IOSQE_BUFFER_SELECT)
 			n = recv_give_buffers(req, transfer, n);
-		req->cqe_flags |= recv_nonempty_flag(fd, transfer, n);
+		recv_look_behind(req, transfer, n);
 		transfer_done(req, transfer, n);
 		if (!recv_goes_on(req, transfer))
 			return ISSUE_DONE;
 		if (++tries == NET_MULTISHOT_TRIES || is_capped(req, transfer))
 			return net_let_others(req);
-		/* Less than there was room for: the socket is empty, and it will tell when not. */
-	} while (transfer->was_filled || !poll_tells_what_comes(req) ||
+		/* If the socket is empty, it will tell when it no longer is. */
+	} while (!transfer->is_emptied || !poll_tells_what_comes(req) ||
 		 !net_is_byte_stream(fd, &transfer->trait));
 	return wait_for_socket(req, transfer);
 }

@@ -16,7 +16,7 @@
  * brings nothing is the end of a file that became shorter (the rest is DROPPED, and
  * readers see the new size), or else an error after SHORT_READS_MAX tries.
  *
- * Entry:       fill_add(), fill_absent() stage; cache_submit(), cache_look() move on
+ * Entry:       fill_missing(), fill_more() stage; cache_submit(), cache_look() move on
  * Invariants:  G1 every page of a fill is locked, by the fill, until it finishes
  *              G2 fills are bounded (fill_init()); who finds none waits as for a frame
  *              G3 after the last page is unlocked nothing of its file is touched: the file may
@@ -41,6 +41,19 @@
  * then: the question costs as much as a hit. */
 #define COLD_ASKS   16
 #define COLD_PERIOD 16
+
+/* The kernel's cachestat(2), newer than some headers. Bytes; then pages. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+struct cachestat_range {
+	u64 offset, length;
+};
+
+struct cachestat {
+	u64 cached, dirty, writeback, evicted, recently_evicted;
+};
 
 /* From staging to finish. Staged: (k); then (d). */
 struct fill {
@@ -215,18 +228,6 @@ static void fill_unstage(struct fill *fill)
 	sub_full(&fills.busy, 1);
 }
 
-bool fill_add(struct cached_file *file, u64 page, u32 frame)
-{
-	struct fill *fill = fill_to_continue(file, page);
-
-	if (fill == NULL)
-		fill = fill_stage(file, page, 1);
-	if (fill == NULL)
-		return false;
-	fill_append(fill, frame);
-	return true;
-}
-
 /* A frame and a leaf for that absent page: it is locked now, and the frame's number returned. */
 static u32 page_make(struct cached_file *file, u64 page)
 {
@@ -243,14 +244,33 @@ static u32 page_make(struct cached_file *file, u64 page)
 	return frame;
 }
 
-u32 fill_absent(struct cached_file *file, u64 page, u64 count)
+/* Locks that page, which is missing: its frame's number. 0: no frame, or it is locked by another,
+ * up to date or pinned by now. */
+static u32 page_take(struct cached_file *file, u64 page)
 {
-	u64 end = (file->size + PAGE_BYTES - 1) >> PAGE_SHIFT;
-	u32 made = 0;
+	u64 *word = &file->words[page];
+
+	if (load_relaxed(word) == 0)
+		return page_make(file, page);
+	return page_lock_try(word) ? page_frame(load_relaxed(word)) : 0;
+}
+
+/* Absent, or present and neither up to date nor anybody's. A page that failed is left to those who
+ * want it. */
+static bool is_missing(const u64 *word)
+{
+	u64 now = load_relaxed(word);
+
+	return !(now & (PAGE_UPTODATE | PAGE_LOCKED | PAGE_ERROR | PAGE_PIN_MASK));
+}
+
+u32 fill_missing(struct cached_file *file, u64 page, u64 count)
+{
+	u64 end = (file->size + PAGE_BYTES - 1) >> PAGE_SHIFT, first = page;
 
 	end = min_of(end, file->capacity);
 	end = min_of(end, page + count);
-	for (; page < end && load_relaxed(&file->words[page]) == 0; page++) {
+	for (; page < end && (page == first || is_missing(&file->words[page])); page++) {
 		struct fill *fill = fill_to_continue(file, page);
 		u32 frame;
 
@@ -258,16 +278,33 @@ u32 fill_absent(struct cached_file *file, u64 page, u64 count)
 			fill = fill_stage(file, page, end - page);
 		if (fill == NULL)
 			break;
-		frame = page_make(file, page);
+		frame = page_take(file, page);
 		if (frame == 0) {
 			if (fill->count == 0)
 				fill_unstage(fill);
 			break;
 		}
 		fill_append(fill, frame);
-		made++;
 	}
-	return made;
+	return (u32)(page - first);
+}
+
+u32 fill_more(struct cached_file *file, u64 page, u64 end)
+{
+	u32 sum = 0;
+
+	end = min_of(end, file->capacity);
+	while (page < end) {
+		u32 made =
+			is_missing(&file->words[page]) ? fill_missing(file, page, end - page) : 0;
+
+		/* What is there is passed by; where there is no frame, the reader will miss. */
+		if (made == 0 && is_missing(&file->words[page]))
+			break;
+		page += max_of(made, 1u);
+		sum += made;
+	}
+	return sum;
 }
 
 void cache_prefetch(cache_binding binding, u64 offset, u64 bytes)
@@ -280,13 +317,8 @@ void cache_prefetch(cache_binding binding, u64 offset, u64 bytes)
 	if (cache_is_interrupted())
 		return;
 	lock_acquire(&cache_lock);
-	while (page < end && cache_file_is_current(binding)) {
-		u32 made = fill_absent(file, page, end - page);
-
-		if (made == 0 && (page >= file->capacity || file->words[page] == 0))
-			break;
-		page += max_of(made, 1u);
-	}
+	if (cache_file_is_current(binding))
+		fill_more(file, page, end);
 	lock_release(&cache_lock);
 	cache_submit();
 }
@@ -390,12 +422,27 @@ static void fill_read_done(struct device_read *read, long result)
 		fill_send(fill);
 }
 
+/*
+ * Whether the kernel's cache may have some of it. Asked first, because a read, even one that
+ * does not wait, has the kernel start its own readahead of what it has not: the device
+ * would do everything twice. Where the call is unknown (before Linux 6.5) or refused, the
+ * answer is yes.
+ */
+static bool kernel_may_have(const struct fill *fill)
+{
+	struct cachestat_range range = {fill->page << PAGE_SHIFT, fill_bytes(fill)};
+	struct cachestat found;
+
+	return host_call(SYS_cachestat, fill->file->buffered_fd, &range, &found, 0) != 0 ||
+	       found.cached > 0;
+}
+
 /* Copies what the kernel has of it: how many bytes. */
 static u64 fill_from_kernel(struct fill *fill)
 {
 	struct cached_file *file = fill->file;
 	u64 wanted = fill_bytes(fill);
-	long n;
+	long n = 0;
 
 	if (file->buffered_fd < 0)
 		return 0;
@@ -403,8 +450,9 @@ static u64 fill_from_kernel(struct fill *fill)
 		file->cold_asks++;
 		return 0;
 	}
-	n = host_call(SYS_preadv2, file->buffered_fd, fill->iov, fill->read.iov_count,
-		      fill->page << PAGE_SHIFT, 0, RWF_NOWAIT);
+	if (kernel_may_have(fill))
+		n = host_call(SYS_preadv2, file->buffered_fd, fill->iov, fill->read.iov_count,
+			      fill->page << PAGE_SHIFT, 0, RWF_NOWAIT);
 	if (n > 0)
 		file->cold_asks = 0;
 	else

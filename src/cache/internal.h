@@ -159,18 +159,20 @@ void fill_init(u64 limit, struct device *device);
 u64 fill_reserved_bytes(u64 limit);
 void fill_destroy(void);
 void fill_fork_child(void);
-/* Whether fill_add() of one page would succeed. Cache lock. */
+/* Whether there is a fill for one page. Cache lock. */
 bool fill_is_available(void);
 
-/* The page is locked by the caller, and is now this module's: it will be filled, and unlocked.
- * Merged with the fill staged last if it continues it. Cache lock. False: no fill is to be had
- * at this moment, the page is still the caller's. */
-bool fill_add(struct cached_file *file, u64 page, u32 frame);
+/*
+ * Case L (read.c), for neighbours: locks missing pages from `page` on, absent (those it installs) or
+ * present and not up to date, and stages their fill; at most `count`, up to one that is not
+ * missing or the end of the file. A page whose fill failed is missing only as the first.
+ * Returns how many; 0: no frame or no fill is to be had at this moment, or the first is not
+ * missing (any more). Cache lock.
+ */
+u32 fill_missing(struct cached_file *file, u64 page, u64 count);
 
-/* Installs and stages absent pages from `page` on, at most `count`, up to one that is present or
- * the end of the file. Returns how many; 0: no frame or no fill is to be had at this moment, or the
- * first is present. Cache lock. */
-u32 fill_absent(struct cached_file *file, u64 page, u64 count);
+/* The same for all that is missing in [page, end), as far as frames and fills are to be had. */
+u32 fill_more(struct cached_file *file, u64 page, u64 end);
 
 extern struct lock device_lock;
 

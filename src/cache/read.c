@@ -9,8 +9,9 @@
  *   L, lock now          Nobody has the page's lock: it is absent, or it is present and not up to
  *                        date (a fill failed, a write went past it). We need the lock, to
  *                        start the fill ourselves: absent, it is installed locked; present,
- *                        page_lock_try(). The lock goes to the fill with the page. If somebody
- *                        was faster, that is case U.
+ *                        page_lock_try() (both in fill_missing(), with the pages behind it that
+ *                        the read wants too). The lock is the fill's. If somebody was faster,
+ *                        that is case U.
  *
  * The two differ in who starts the fill, and in nothing after: the fill owns the
  * lock, and the read waits for its unlock like any other. So both continue alike:
@@ -245,22 +246,24 @@ static u64 pages_wanted(const struct cache_read *read)
 	return ((read->offset & (PAGE_BYTES - 1)) + bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
 }
 
-/* Absent: it is installed, locked by a fill, and with it what else the read wants of pages that
- * are absent, or the readahead thinks fit. False: there is no frame or no fill. */
+/* Case L: the page is locked by a fill, and with it what else the read wants of pages that are
+ * missing, or the readahead thinks fit; but alone if it failed before, or a neighbour's error would
+ * be its second. False: there is no frame or no fill, or somebody was faster. */
 static bool start_fill(struct cache_read *read, struct cached_file *file, u64 page)
 {
 	u64 wanted = pages_wanted(read);
-	u32 count = readahead_on_miss(read->readahead, page, wanted);
-	u32 made = 0;
+	bool has_failed = load_relaxed(&file->words[page]) & PAGE_ERROR;
+	u32 count = has_failed ? 1 : readahead_on_miss(read->readahead, page, wanted);
+	u32 made;
 
 	/* In steps, because one that the read wants anyway is no readahead. */
-	made = fill_absent(file, page, count);
+	made = fill_missing(file, page, count);
 	/* Long fills are few. A short one does for now, and may be left: it is what
 	 * wait_for_frame() asks about. */
 	if (made == 0 && count > FEW_PAGES)
-		made = count = fill_absent(file, page, FEW_PAGES);
-	for (u32 more = made; more > 0 && made < count; made += more)
-		more = fill_absent(file, page + made, count - made);
+		made = count = fill_missing(file, page, FEW_PAGES);
+	if (made > 0 && made < count)
+		made += fill_more(file, page + made, page + count);
 	if (made > wanted)
 		stats_count_process(COUNTER_CACHE_READAHEAD_PAGES, made - wanted);
 	return made > 0;
@@ -289,17 +292,14 @@ static enum catch_outcome catch_page(struct cache_read *read, struct cache_waite
 	if (old & PAGE_LOCKED)
 		return CATCH_LOCKED; /* case U */
 	/* Case L. */
-	if (old == 0)
-		return start_fill(read, file, page) ? CATCH_LOCKED : CATCH_NO_FRAME;
 	if (page_pins(old) > 0)
 		return CATCH_COPIED;
 	if (old & PAGE_ERROR && waiter->errors++ > 0)
 		return CATCH_FAILED;
-	if (!page_lock_try(word))
-		return CATCH_LOCKED; /* somebody was faster: case U */
-	if (fill_add(file, page, page_frame(old)))
+	if (start_fill(read, file, page))
 		return CATCH_LOCKED;
-	page_unlock(word, old & PAGE_ERROR ? PAGE_FAILED : PAGE_DROPPED);
+	if (load_acquire(word) & (PAGE_LOCKED | PAGE_UPTODATE))
+		return CATCH_LOCKED; /* somebody was faster: case U */
 	waiter->errors -= old & PAGE_ERROR ? 1 : 0;
 	return CATCH_NO_FRAME;
 }
@@ -320,8 +320,8 @@ static enum cache_verdict wait_for_frame(struct cache_waiter *waiter)
 	store_relaxed(&frames_wanted, 1);
 	wait_entry_add_locked(queue, &waiter->entry);
 	wait_queue_unlock(queue);
-	/* Before the words are looked at, even if only to see that they cannot be taken: an exchange
-	 * would order that on some processors only. Pairs with frames_wake(). */
+	/* Before the words are looked at, even if only to see that they cannot be taken: an
+	 * exchange would order that on some processors only. Pairs with frames_wake(). */
 	barrier_full();
 
 	lock_acquire(&cache_lock);

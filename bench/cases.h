@@ -70,6 +70,7 @@ struct bench_case {
 	uint64_t cache;          /* bytes of ringside's page cache, 0: off */
 	unsigned int block;      /* bytes of a read, a power of two; 0: BENCH_PAGE */
 	unsigned int depth;      /* reads at a time, 0: BENCH_DEPTH */
+	unsigned int pending;    /* requests that wait all the time */
 	bool sequential;         /* one block after the other, or else at random */
 	const char *rival;       /* name of a MEASURE_RIVAL row, or NULL */
 	const char *rival_label; /* JSON keys become <label>_ns, <label>_ratio, ... */

@@ -525,6 +525,10 @@ static void run_slice(struct workload *load, const char *path, uint64_t ms, uint
 	}
 	if (threads > 1 && !second.is_running)
 		second_start(load, path);
+	if (load->row->pending && !load->is_warm) {
+		pending_prepare(load);
+		load->is_warm = true;
+	}
 	load->walk = load->row->sequential ? 0 : seed;
 	cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	lap = threads > 1 ? run_two_laps(load, ms, seed) : run_lap(load, ms);

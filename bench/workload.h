@@ -41,7 +41,7 @@ struct workload {
 	unsigned int idle[BENCH_DEPTH];
 	unsigned int idle_count;
 
-	bool is_warm;          /* warm_up() was made */
+	bool is_warm;          /* warm_up() or pending_prepare() was made */
 	const char *hold_kind; /* argument of "hold" */
 };
 
@@ -74,6 +74,12 @@ uint64_t epoll_1(struct workload *load, uint64_t ops);
 uint64_t epoll_64(struct workload *load, uint64_t ops);
 uint64_t epoll_1000(struct workload *load, uint64_t ops);
 uint64_t pipe_there_and_back(struct workload *load, uint64_t ops);
+
+/* pending.c. Before the first slice: arms row->pending requests. */
+void pending_prepare(struct workload *load);
+uint64_t timeouts_among_pending(struct workload *load, uint64_t ops);
+uint64_t polls_among_pending(struct workload *load, uint64_t ops);
+uint64_t cancels_among_pending(struct workload *load, uint64_t ops);
 
 /* rivals.c */
 uint64_t posixaio_reads(struct workload *load, uint64_t ops);

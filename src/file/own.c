@@ -498,17 +498,19 @@ cache_binding own_verify(int fd)
 {
 	struct fd_slot *slot = &fd_slots[fd];
 	u32 index = load_relaxed(&slot->owned);
+	cache_binding binding;
 	struct stat status;
 
 	store_relaxed(&own_records[fd].verified, own_enter);
-	if (index == 0)
-		return file_classify(fd) == FILE_OWNED ? load_acquire(&slot->binding) : 0;
-	if (own_status(fd, &status) < 0 || status.st_dev != own_file(index)->dev ||
+	if (index == 0 || own_status(fd, &status) < 0 || status.st_dev != own_file(index)->dev ||
 	    status.st_ino != own_file(index)->ino) {
 		own_detach(fd);
-		file_classify(fd);
+		if (file_classify(fd) != FILE_OWNED)
+			return 0;
+		store_relaxed(&own_records[fd].verified, own_enter);
 	}
-	return load_acquire(&slot->binding);
+	binding = load_acquire(&slot->binding); /* pairs with bind_locked() */
+	return binding ? binding : own_try_again(fd);
 }
 
 u32 own_enter_begin(void)

@@ -211,6 +211,74 @@ static void a_queue_with_a_backlog_can_be_destroyed(void **state)
 	cq_init(&cq);
 }
 
+/* A CQE of 32 bytes in a queue of both sizes. */
+static bool post_wide(u64 user_data)
+{
+	u64 extra[2] = {user_data + 1, user_data + 2};
+
+	memory.has_mixed_cqes = true;
+	return cq_post(&cq, &memory, user_data, 0, 0, extra);
+}
+
+static void expect_wide_at(u32 position, u64 user_data)
+{
+	const struct io_uring_cqe *cqe =
+		(const void *)(memory.cqes + ((size_t)(position % ENTRIES) << memory.cqe_shift));
+
+	assert_int_equal(cqe->user_data, user_data);
+	assert_int_equal(cqe->flags, IORING_CQE_F_32);
+	assert_int_equal(cqe->big_cqe[0], user_data + 1);
+	assert_int_equal(cqe->big_cqe[1], user_data + 2);
+}
+
+static void a_wide_cqe_takes_two_entries(void **state)
+{
+	(void)state;
+	assert_true(post_wide(1));
+	assert_true(post(2));
+	assert_int_equal(cq.tail, 3);
+	expect_wide_at(0, 1);
+	expect_at(2, 2);
+}
+
+static void the_last_entry_is_filled_where_a_wide_cqe_would_wrap(void **state)
+{
+	const struct io_uring_cqe *filler = (const void *)(shared.cqes + 6);
+
+	(void)state;
+	for (u64 i = 1; i <= 3; i++)
+		assert_true(post(i));
+	shared.header.cq_head = 2;
+	assert_true(post_wide(7));
+	assert_int_equal(cq.tail, 6);
+	assert_int_equal(filler->flags, IORING_CQE_F_SKIP);
+	assert_int_equal(filler->user_data, 0);
+	expect_wide_at(4, 7);
+	assert_false(has_flag());
+}
+
+static void wide_and_small_cqes_keep_their_order_in_the_backlog(void **state)
+{
+	(void)state;
+	assert_true(post_wide(1));
+	assert_true(post(2));
+	assert_false(post_wide(3)); /* only the filler fits */
+	assert_false(post(4));      /* and nothing goes past it */
+	assert_false(post_wide(5));
+	assert_int_equal(cq.tail, 4);
+	shared.header.cq_head = 3; /* the filler is still there */
+	cq_flush_backlog(&cq, &memory);
+	assert_int_equal(cq.tail, 7);
+	expect_wide_at(4, 3);
+	expect_at(6, 4);
+	assert_true(has_flag());
+	shared.header.cq_head = 7;
+	cq_flush_backlog(&cq, &memory);
+	expect_wide_at(8, 5);
+	assert_int_equal(cq.tail, 10);
+	assert_false(has_flag());
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(a_cqe_is_shown_by_the_commit_only, start, end),
 	cmocka_unit_test_setup_teardown(cqes_keep_their_order_across_the_wrap_of_the_counter, start,
@@ -229,6 +297,11 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(without_memory_for_the_backlog_a_lost_cqe_is_counted, start,
 					end),
 	cmocka_unit_test_setup_teardown(a_queue_with_a_backlog_can_be_destroyed, start, end),
+	cmocka_unit_test_setup_teardown(a_wide_cqe_takes_two_entries, start, end),
+	cmocka_unit_test_setup_teardown(the_last_entry_is_filled_where_a_wide_cqe_would_wrap, start,
+					end),
+	cmocka_unit_test_setup_teardown(wide_and_small_cqes_keep_their_order_in_the_backlog, start,
+					end),
 };
 
 unit_main(tests)

@@ -368,6 +368,26 @@ static u32 written;                  /* (a) versions whose write has ended */
 static u32 is_over;                  /* (a) */
 static u64 total_read;               /* (a) */
 
+/* In three steps, and somebody else may run between them. */
+static bool has_hit(struct unit_reader *reader, cache_binding now, u64 page, u32 oldest)
+{
+	struct cache_hit hit;
+
+	unit_reader_prepare(reader, now, UNIT_FILE, page * UNIT_PAGE, UNIT_PAGE);
+	hit.user = reader->buffer;
+	if (!cache_hit_pin(&hit, now, &reader->readahead, page * UNIT_PAGE, UNIT_PAGE))
+		return false;
+	sched_yield();
+	rs_assert(cache_hit_copy(&hit) == 0);
+	sched_yield();
+	cache_hit_unpin(&hit);
+	reader->copied = hit.count;
+	rs_assert(unit_reader_has_versions(reader, oldest,
+					   sim_version(&unit_sim, UNIT_FILE, page * UNIT_PAGE)));
+	add_full(&total_read, reader->copied);
+	return true;
+}
+
 static void *read_until_over(void *arg)
 {
 	struct unit_reader *reader = arg;
@@ -382,6 +402,8 @@ static void *read_until_over(void *arg)
 			sched_yield();
 			continue;
 		}
+		if (unit_random(&random) % 2 && has_hit(reader, now, page, oldest))
+			continue;
 		unit_reader_begin(reader, now, page * UNIT_PAGE + 10, 5000);
 		while (!reader->is_done) {
 			cache_submit();

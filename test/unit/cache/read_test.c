@@ -400,6 +400,69 @@ static void bad_memory_of_the_program_ends_the_read_with_what_fitted(void **stat
 	munmap(memory, UNIT_PAGE);
 }
 
+static bool hit_pin(struct cache_hit *hit, cache_binding of, u64 offset, u32 count)
+{
+	*hit = (struct cache_hit){.user = readers[1].buffer};
+	return cache_hit_pin(hit, of, &readers[1].readahead, offset, count);
+}
+
+static void hits_are_pinned_together_and_copied_and_unpinned_afterwards(void **state)
+{
+	static unsigned char bytes[2][UNIT_PAGE];
+	struct cache_hit hits[2];
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, 2 * UNIT_PAGE);
+	for (u32 i = 0; i < 2; i++) {
+		assert_true(hit_pin(&hits[i], binding, i * UNIT_PAGE + 7, 1000));
+		hits[i].user = bytes[i];
+	}
+	for (u32 i = 0; i < 2; i++) {
+		assert_int_equal(page_pins(load_relaxed(unit_word(binding, i))), 1);
+		assert_int_equal(hits[i].count, 1000);
+		assert_int_equal(cache_hit_copy(&hits[i]), 0);
+	}
+	for (u32 i = 0; i < 2; i++) {
+		cache_hit_unpin(&hits[i]);
+		assert_int_equal(page_pins(load_relaxed(unit_word(binding, i))), 0);
+		assert_true(sim_bytes_are(bytes[i], 1000, UNIT_FILE, i * UNIT_PAGE + 7, 0));
+	}
+}
+
+static void a_hit_is_short_at_the_end_of_the_file(void **state)
+{
+	struct cache_hit hit;
+
+	(void)state;
+	unit_read(&readers[0], binding, 64 * UNIT_PAGE, 100);
+	assert_true(hit_pin(&hit, binding, SIZE - 10, 50));
+	assert_int_equal(hit.count, 10);
+	cache_hit_unpin(&hit);
+}
+
+static void what_is_no_hit_is_not_pinned_and_changes_nothing(void **state)
+{
+	struct cache_hit hit;
+	u64 word;
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, 2 * UNIT_PAGE);
+	word = load_relaxed(unit_word(binding, 0));
+	assert_false(hit_pin(&hit, binding, 5 * UNIT_PAGE, 10)); /* absent */
+	assert_false(hit_pin(&hit, binding, UNIT_PAGE - 1, 2));  /* of two pages */
+	assert_false(hit_pin(&hit, binding, SIZE, 10));          /* behind the end */
+	assert_false(hit_pin(&hit, binding, UINT64_MAX - 4095, 10));
+	assert_false(hit_pin(&hit, binding + CACHE_FILES, 0, 10)); /* stale */
+	/* The next window is to be started: the read does it. */
+	readers[1].readahead = (struct readahead){.ahead_end = 2, .next_start = 0, .window = 2};
+	assert_false(hit_pin(&hit, binding, 0, 10));
+	readers[1].readahead = (struct readahead){0};
+	cache_drop_range(binding, UNIT_PAGE, UNIT_PAGE + 1);
+	assert_false(hit_pin(&hit, binding, UNIT_PAGE, 10));
+	assert_true(load_relaxed(unit_word(binding, 0)) == word);
+	assert_int_equal(unit_sim.sent, 1);
+}
+
 #define read_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -425,6 +488,9 @@ static const struct CMUnitTest tests[] = {
 	read_test(a_cancelled_read_is_not_woken_and_its_page_is_filled_nevertheless),
 	read_test(of_a_wake_up_and_a_cancel_exactly_one_gets_the_read),
 	read_test(bad_memory_of_the_program_ends_the_read_with_what_fitted),
+	read_test(hits_are_pinned_together_and_copied_and_unpinned_afterwards),
+	read_test(a_hit_is_short_at_the_end_of_the_file),
+	read_test(what_is_no_hit_is_not_pinned_and_changes_nothing),
 };
 
 unit_main(tests)

@@ -219,7 +219,9 @@ static int lock_alive(struct ring *ring)
 {
 	if (unlikely(ring_is_mine(ring)))
 		return -EBUSY;
-	if (unlikely(!ring_lock_try(ring))) {
+	if (likely(biased_lock_is_biased_here(&ring->lock))) {
+		ring_lock(ring);
+	} else {
 		add_full(&ring->callers, 1);
 		ring_lock(ring);
 		sub_full(&ring->callers, 1);

@@ -585,8 +585,8 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 		if (kind != FILE_DIRECT && kind != FILE_UNKNOWN)
 			return request_done(req, -EOPNOTSUPP);
 	}
-	/* Flags are looked at even if there is nothing to transfer, and before the offset: the system
-	 * call would not. */
+	/* Flags are looked at even if there is nothing to transfer, and before the offset: the
+	 * system call would not. */
 	if (unlikely(rw->rw_flags & ~RWF_KNOWN) &&
 	    (rw->wanted == 0 || ((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT)))
 		return rw_refuse(req, is_write, -EOPNOTSUPP);

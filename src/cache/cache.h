@@ -42,7 +42,7 @@ typedef u64 cache_binding;
 int cache_init(u64 limit, struct device *device);
 bool cache_is_on(void);
 
-/* The calling thread is inside the cache: a signal handler came between, and must leave it alone. */
+/* The calling thread is inside the cache: a signal handler came between, and leaves it alone. */
 bool cache_is_entered(void);
 
 /* For tests: everything is given back; nobody uses the cache, no read is under way. */

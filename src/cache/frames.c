@@ -84,7 +84,7 @@ void frames_wake_slow(void)
 	struct wait_queue *queue = wait_queue_lock(&frames_key);
 	struct wait_entry *entry;
 
-	/* All: who gets none enqueues again, and who was cancelled meanwhile keeps nobody waiting. */
+	/* All: who gets none enqueues again, and who was cancelled keeps nobody waiting. */
 	store_relaxed(&frames_wanted, 0);
 	while ((entry = wait_queue_first_locked(queue, &frames_key)) != NULL)
 		wait_entry_wake_locked(queue, entry);

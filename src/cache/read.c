@@ -196,7 +196,7 @@ bool cache_hit_pin(struct cache_hit *hit, cache_binding binding, const struct re
 	if (count > PAGE_BYTES - in_page || !file_view(binding, &view) || offset >= view.size ||
 	    page >= view.capacity || readahead_is_due(readahead, page))
 		return false;
-	hit->word = &view.words[page];
+	hit->word = view.words + page;
 	frame = page_pin(hit->word, is_touch(readahead, page, in_page));
 	if (frame == 0)
 		return false;

@@ -4,6 +4,8 @@
 #include "cache/drop.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
 
 #include "unit_cache.h"
 
@@ -323,6 +325,60 @@ static void a_file_that_is_lost_waits_for_who_copies_from_it(void **state)
 	assert_int_equal(unit_usage().pages, 0);
 }
 
+/* A reader that is stopped in the midst of a copy: the memory it copies to is not writable until
+ * the test lets it go on. */
+static unsigned char *slow_memory;
+static u32 is_copying, may_go_on; /* (a) */
+
+static void stop_in_the_copy(int signal)
+{
+	rs_assert(signal == SIGSEGV);
+	store_release(&is_copying, 1);
+	unit_wait_until(load_acquire(&may_go_on));
+	rs_assert(mprotect(slow_memory, UNIT_PAGE, PROT_READ | PROT_WRITE) == 0);
+}
+
+static void *read_slowly(void *arg)
+{
+	unit_reader_step(arg);
+	return NULL;
+}
+
+static void a_read_in_the_midst_of_a_file_that_is_lost_copies_no_further_page(void **state)
+{
+	struct sigaction stop = {.sa_handler = stop_in_the_copy}, before;
+	struct unit_reader *reader = &readers[1];
+	cache_binding old = binding;
+	struct work work;
+	pthread_t thread;
+
+	(void)state;
+	read_all();
+	slow_memory = mmap(NULL, 2 * UNIT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+	assert_int_equal(mprotect(slow_memory, UNIT_PAGE, PROT_READ), 0);
+	is_copying = may_go_on = 0;
+	assert_int_equal(sigaction(SIGSEGV, &stop, &before), 0);
+
+	unit_reader_prepare(reader, binding, UNIT_FILE, 0, 2 * UNIT_PAGE);
+	reader->iov.iov_base = slow_memory;
+	assert_int_equal(pthread_create(&thread, NULL, read_slowly, reader), 0);
+	unit_wait_until(load_acquire(&is_copying));
+	work_begin(&work, lose);
+	unit_wait_until(load_acquire(unit_word(old, 0)) & PAGE_WAITERS);
+	assert_false(cache_file_is_current(old));
+	assert_int_equal(load_acquire(&work.is_done), 0);
+
+	store_release(&may_go_on, 1);
+	pthread_join(thread, NULL);
+	work_end(&work);
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	assert_int_equal(reader->verdict, CACHE_REFUSED);
+	assert_int_equal(reader->copied, UNIT_PAGE);
+	assert_true(sim_bytes_are(slow_memory, UNIT_PAGE, UNIT_FILE, 0, 0));
+	munmap(slow_memory, 2 * UNIT_PAGE);
+}
+
 static void files_and_their_arrays_are_used_again_and_do_not_run_out(void **state)
 {
 	u64 before;
@@ -498,6 +554,7 @@ static const struct CMUnitTest tests[] = {
 	drop_test(a_file_lost_during_a_fill_is_gone_only_when_the_fill_is_over),
 	drop_test(a_fill_that_was_only_staged_is_not_sent_for_a_lost_file),
 	drop_test(a_file_that_is_lost_waits_for_who_copies_from_it),
+	drop_test(a_read_in_the_midst_of_a_file_that_is_lost_copies_no_further_page),
 	drop_test(files_and_their_arrays_are_used_again_and_do_not_run_out),
 	drop_test(more_files_than_there_is_room_for_are_refused),
 	drop_test(no_read_sees_bytes_older_than_the_last_write_under_a_lease),

@@ -30,6 +30,15 @@ long string_from_user(char *dst, const char *user_src, size_t size);
 int user_range_check(const void *user_addr, size_t size, int writable);
 
 /*
+ * The address of an element of the program's array. Its pointer may be anything, NULL too, and
+ * with such C has no arithmetic.
+ */
+static inline void *user_element(const void *user_array, size_t index, size_t size)
+{
+	return (void *)((unsigned long)user_array + index * size);
+}
+
+/*
  * Called by the SIGSEGV/SIGBUS handler first: true if the fault was ours and `context` was
  * mended.
  */

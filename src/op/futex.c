@@ -103,6 +103,7 @@ OP_PREP(futex_waitv)
 {
 	struct futex_wait *wait = request_data(req, struct futex_wait);
 	u32 count = load_relaxed(&sqe->len);
+	u64 user_words = load_relaxed(&sqe->addr);
 
 	*wait = (struct futex_wait){.mask = FUTEX_BITSET_MATCH_ANY, .count = count};
 	if (load_relaxed(&sqe->fd) || load_relaxed(&sqe->buf_index) ||
@@ -117,7 +118,7 @@ OP_PREP(futex_waitv)
 	for (u32 i = 0; i < count; i++) {
 		struct futex_word *word = &wait->words[i];
 
-		if (copy_from_user(word, (struct futex_word *)load_relaxed(&sqe->addr) + i,
+		if (copy_from_user(word, user_element((void *)user_words, i, sizeof(*word)),
 				   sizeof(*word)))
 			return -EFAULT;
 		if (!are_flags_valid(word->flags) || word->reserved || word->value > UINT32_MAX)

@@ -218,21 +218,22 @@ static long register_ring_fd(struct ring *self, struct io_uring_rsrc_update *slo
 
 static long register_ring_fds(struct ring *self, void *user_slots, u32 count)
 {
-	struct io_uring_rsrc_update *user = user_slots, slot;
+	struct io_uring_rsrc_update slot;
 	long err = 0;
 	u32 i;
 
 	if (count == 0 || count > REGISTERED_RINGS)
 		return -EINVAL;
 	for (i = 0; i < count; i++) {
-		if (copy_from_user(&slot, &user[i], sizeof(slot))) {
+		if (copy_from_user(&slot, user_element(user_slots, i, sizeof(slot)),
+				   sizeof(slot))) {
 			err = -EFAULT;
 			break;
 		}
 		err = register_ring_fd(self, &slot);
 		if (err)
 			break;
-		if (copy_to_user(&user[i], &slot, sizeof(slot))) {
+		if (copy_to_user(user_element(user_slots, i, sizeof(slot)), &slot, sizeof(slot))) {
 			ring_unlock(self);
 			descriptor_unregister_ring(slot.offset);
 			ring_lock(self);
@@ -245,7 +246,6 @@ static long register_ring_fds(struct ring *self, void *user_slots, u32 count)
 
 static long unregister_ring_fds(struct ring *self, const void *user_slots, u32 count)
 {
-	const struct io_uring_rsrc_update *user = user_slots;
 	struct io_uring_rsrc_update slot;
 	long err = 0;
 	u32 i;
@@ -253,7 +253,8 @@ static long unregister_ring_fds(struct ring *self, const void *user_slots, u32 c
 	if (count == 0 || count > REGISTERED_RINGS)
 		return -EINVAL;
 	for (i = 0; i < count; i++) {
-		if (copy_from_user(&slot, &user[i], sizeof(slot))) {
+		if (copy_from_user(&slot, user_element(user_slots, i, sizeof(slot)),
+				   sizeof(slot))) {
 			err = -EFAULT;
 			break;
 		}

@@ -49,7 +49,7 @@ static int answer_to_user(u64 user_data, u32 room, const void *answer, u32 size)
 	if (copy_to_user((void *)user_data, answer, copied))
 		return -EFAULT;
 	for (u32 at = copied; at < room; at += (u32)sizeof(zeroes))
-		if (copy_to_user((char *)user_data + at, zeroes,
+		if (copy_to_user(user_element(user_data, at, 1), zeroes,
 				 min_of((u32)sizeof(zeroes), room - at)))
 			return -EFAULT;
 	return 0;

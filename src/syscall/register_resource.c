@@ -25,7 +25,7 @@ static int tag_from_user(u64 *tag, u64 user_tags, u32 index)
 	*tag = 0;
 	if (user_tags == 0)
 		return 0;
-	return copy_from_user(tag, (const u64 *)user_tags + index, sizeof(*tag));
+	return copy_from_user(tag, user_element(user_tags, index, sizeof(*tag)), sizeof(*tag));
 }
 
 /* A resource for descriptor fd. 0 or -errno. */
@@ -66,7 +66,7 @@ static int register_file(struct ring *ring, u32 index, u64 user_fds, u64 user_ta
 
 	if (tag_from_user(&tag, user_tags, index))
 		return -EFAULT;
-	if (user_fds && copy_from_user(&fd, (const s32 *)user_fds + index, sizeof(fd)))
+	if (user_fds && copy_from_user(&fd, user_element(user_fds, index, sizeof(fd)), sizeof(fd)))
 		return -EFAULT;
 	if (fd == NO_FILE)
 		return tag ? -EINVAL : 0;
@@ -157,7 +157,7 @@ static int register_buffer(struct ring *ring, u32 index, u64 user_vector, u64 us
 	int err;
 
 	if (user_vector &&
-	    copy_from_user(&iov, (const struct iovec *)user_vector + index, sizeof(iov)))
+	    copy_from_user(&iov, user_element(user_vector, index, sizeof(iov)), sizeof(iov)))
 		return -EFAULT;
 	if (tag_from_user(&tag, user_tags, index))
 		return -EFAULT;
@@ -232,7 +232,8 @@ static long update_files(struct ring *ring, const struct io_uring_rsrc_update2 *
 		s32 fd;
 
 		if (tag_from_user(&tag, update->tags, done) ||
-		    copy_from_user(&fd, (const s32 *)update->data + done, sizeof(fd)))
+		    copy_from_user(&fd, user_element((void *)update->data, done, sizeof(fd)),
+				   sizeof(fd)))
 			err = -EFAULT;
 		else
 			err = update_file(ring, update->offset + done, fd, tag);
@@ -256,7 +257,8 @@ static long update_buffers(struct ring *ring, const struct io_uring_rsrc_update2
 		struct iovec iov;
 		u64 tag;
 
-		if (copy_from_user(&iov, (const struct iovec *)update->data + done, sizeof(iov)) ||
+		if (copy_from_user(&iov, user_element((void *)update->data, done, sizeof(iov)),
+				   sizeof(iov)) ||
 		    tag_from_user(&tag, update->tags, done))
 			err = -EFAULT;
 		else
@@ -317,7 +319,7 @@ static long install_files(struct ring *ring, s32 *user_fds, u32 count)
 		struct resource *resource;
 		s32 fd, index;
 
-		if (copy_from_user(&fd, &user_fds[done], sizeof(fd))) {
+		if (copy_from_user(&fd, user_element(user_fds, done, sizeof(fd)), sizeof(fd))) {
 			err = -EFAULT;
 			break;
 		}
@@ -331,7 +333,8 @@ static long install_files(struct ring *ring, s32 *user_fds, u32 count)
 			break;
 		}
 		resource_set(ring, &ring->files, (u32)index, resource);
-		if (copy_to_user(&user_fds[done], &index, sizeof(index))) {
+		if (copy_to_user(user_element(user_fds, done, sizeof(index)), &index,
+				 sizeof(index))) {
 			resource_set(ring, &ring->files, (u32)index, NULL);
 			err = -EFAULT;
 			break;

@@ -17,11 +17,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -291,6 +293,7 @@ static pid_t start_writer(char *self, char *path, int fd)
 	snprintf(number, sizeof(number), "%d", fd);
 	pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a reader that found something just ends */
 		setenv(SHARED_NAME, number, 1);
 		execv("/proc/self/exe", (char *[]){self, "write", path, NULL});
 		_exit(127);

@@ -142,9 +142,55 @@ static void the_process_id_stands_in_the_file_name(void **state)
 	assert_int_equal(options_stats_path(&o, tight, sizeof(tight)), -ENAMETOOLONG);
 }
 
+static u64 cache_of(const char *text)
+{
+	struct options o = OPTIONS_INIT;
+
+	if (options_parse_cache(&o, text, NULL, error))
+		fail_msg("%s: %s", text, error);
+	return o.cache_bytes;
+}
+
+static void refuse_cache(const char *text, const char *globs, const char *reason)
+{
+	struct options o = OPTIONS_INIT;
+
+	assert_int_equal(options_parse_cache(&o, text, globs, error), -EINVAL);
+	assert_non_null(strstr(error, reason));
+	assert_int_equal(o.cache_bytes == 0 || o.own[0] == '\0', true);
+}
+
+static void the_size_of_the_cache_has_a_unit(void **state)
+{
+	(void)state;
+	assert_int_equal(cache_of(NULL), 0);
+	assert_int_equal(cache_of(""), 0);
+	assert_int_equal(cache_of("4194304"), 4 << 20);
+	assert_int_equal(cache_of("4096K"), 4 << 20);
+	assert_int_equal(cache_of("16m"), 16 << 20);
+}
+
+static void what_cannot_be_a_cache_is_refused_with_the_reason(void **state)
+{
+	struct options o = OPTIONS_INIT;
+
+	(void)state;
+	refuse_cache("much", NULL, "not 'much'");
+	refuse_cache("-1", NULL, "not '-1'");
+	refuse_cache("64MB", NULL, "not '64MB'");
+	refuse_cache("99999999999999999999999", NULL, "a size");
+	refuse_cache("16777215T", NULL, "more than the memory there is");
+	refuse_cache("3M", NULL, "4M at least");
+	refuse_cache(NULL, "/data/*", "only if there is a cache");
+	assert_int_equal(options_parse_cache(&o, "8M", "/a/*:/b", error), 0);
+	assert_string_equal(o.own, "/a/*:/b");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_size_of_the_cache_has_a_unit),
+		cmocka_unit_test(what_cannot_be_a_cache_is_refused_with_the_reason),
 		cmocka_unit_test(nothing_means_the_defaults),
 		cmocka_unit_test(every_option_is_understood),
 		cmocka_unit_test(the_last_of_two_counts),

@@ -43,11 +43,17 @@ static void every_key_is_there_even_when_nothing_was_counted(void **state)
 		"reactor_wakeups", "cq_overflows"};
 	static const char *const waits[] = {"page", "device", "poll", "timer"};
 	static const char *const pagein[] = {"waits", "sweeps", "threads"};
+	static const char *const cache[] = {"hits",          "misses",
+					    "fills",         "readahead_pages",
+					    "evictions",     "lease_breaks",
+					    "foreign_opens", "bytes"};
 	json_t *root;
 
 	(void)state;
 	assert_int_equal(stats_write_json(path), 0);
 	root = read_back();
+	for (size_t i = 0; i < ARRAY_SIZE(cache); i++)
+		assert_int_equal(number_at(root, "cache", cache[i]), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		assert_int_equal(number_at(root, NULL, plain[i]), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++)
@@ -56,7 +62,7 @@ static void every_key_is_there_even_when_nothing_was_counted(void **state)
 		assert_int_equal(number_at(root, "pagein", pagein[i]), 0);
 	assert_true(json_is_object(json_object_get(root, "ops")));
 	assert_int_equal(json_object_size(json_object_get(root, "ops")), 0);
-	assert_int_equal(json_object_size(root), ARRAY_SIZE(plain) + 3);
+	assert_int_equal(json_object_size(root), ARRAY_SIZE(plain) + 4);
 	json_decref(root);
 }
 

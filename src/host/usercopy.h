@@ -33,9 +33,9 @@ int user_range_check(const void *user_addr, size_t size, int writable);
  * The address of an element of the program's array. Its pointer may be anything, NULL too, and
  * with such C has no arithmetic.
  */
-static inline void *user_element(const void *user_array, size_t index, size_t size)
+static inline void *user_element(unsigned long user_array, size_t index, size_t size)
 {
-	return (void *)((unsigned long)user_array + index * size);
+	return (void *)(user_array + index * size);
 }
 
 /*

@@ -118,8 +118,7 @@ OP_PREP(futex_waitv)
 	for (u32 i = 0; i < count; i++) {
 		struct futex_word *word = &wait->words[i];
 
-		if (copy_from_user(word, user_element((void *)user_words, i, sizeof(*word)),
-				   sizeof(*word)))
+		if (copy_from_user(word, user_element(user_words, i, sizeof(*word)), sizeof(*word)))
 			return -EFAULT;
 		if (!are_flags_valid(word->flags) || word->reserved || word->value > UINT32_MAX)
 			return -EINVAL;

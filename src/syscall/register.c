@@ -225,7 +225,7 @@ static long register_ring_fds(struct ring *self, void *user_slots, u32 count)
 	if (count == 0 || count > REGISTERED_RINGS)
 		return -EINVAL;
 	for (i = 0; i < count; i++) {
-		if (copy_from_user(&slot, user_element(user_slots, i, sizeof(slot)),
+		if (copy_from_user(&slot, user_element((u64)user_slots, i, sizeof(slot)),
 				   sizeof(slot))) {
 			err = -EFAULT;
 			break;
@@ -233,7 +233,8 @@ static long register_ring_fds(struct ring *self, void *user_slots, u32 count)
 		err = register_ring_fd(self, &slot);
 		if (err)
 			break;
-		if (copy_to_user(user_element(user_slots, i, sizeof(slot)), &slot, sizeof(slot))) {
+		if (copy_to_user(user_element((u64)user_slots, i, sizeof(slot)), &slot,
+				 sizeof(slot))) {
 			ring_unlock(self);
 			descriptor_unregister_ring(slot.offset);
 			ring_lock(self);
@@ -253,7 +254,7 @@ static long unregister_ring_fds(struct ring *self, const void *user_slots, u32 c
 	if (count == 0 || count > REGISTERED_RINGS)
 		return -EINVAL;
 	for (i = 0; i < count; i++) {
-		if (copy_from_user(&slot, user_element(user_slots, i, sizeof(slot)),
+		if (copy_from_user(&slot, user_element((u64)user_slots, i, sizeof(slot)),
 				   sizeof(slot))) {
 			err = -EFAULT;
 			break;

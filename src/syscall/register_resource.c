@@ -232,8 +232,7 @@ static long update_files(struct ring *ring, const struct io_uring_rsrc_update2 *
 		s32 fd;
 
 		if (tag_from_user(&tag, update->tags, done) ||
-		    copy_from_user(&fd, user_element((void *)update->data, done, sizeof(fd)),
-				   sizeof(fd)))
+		    copy_from_user(&fd, user_element(update->data, done, sizeof(fd)), sizeof(fd)))
 			err = -EFAULT;
 		else
 			err = update_file(ring, update->offset + done, fd, tag);
@@ -257,7 +256,7 @@ static long update_buffers(struct ring *ring, const struct io_uring_rsrc_update2
 		struct iovec iov;
 		u64 tag;
 
-		if (copy_from_user(&iov, user_element((void *)update->data, done, sizeof(iov)),
+		if (copy_from_user(&iov, user_element(update->data, done, sizeof(iov)),
 				   sizeof(iov)) ||
 		    tag_from_user(&tag, update->tags, done))
 			err = -EFAULT;
@@ -319,7 +318,8 @@ static long install_files(struct ring *ring, s32 *user_fds, u32 count)
 		struct resource *resource;
 		s32 fd, index;
 
-		if (copy_from_user(&fd, user_element(user_fds, done, sizeof(fd)), sizeof(fd))) {
+		if (copy_from_user(&fd, user_element((u64)user_fds, done, sizeof(fd)),
+				   sizeof(fd))) {
 			err = -EFAULT;
 			break;
 		}
@@ -333,7 +333,7 @@ static long install_files(struct ring *ring, s32 *user_fds, u32 count)
 			break;
 		}
 		resource_set(ring, &ring->files, (u32)index, resource);
-		if (copy_to_user(user_element(user_fds, done, sizeof(index)), &index,
+		if (copy_to_user(user_element((u64)user_fds, done, sizeof(index)), &index,
 				 sizeof(index))) {
 			resource_set(ring, &ring->files, (u32)index, NULL);
 			err = -EFAULT;

@@ -333,6 +333,31 @@ static void a_ring_that_is_closed_leaves_no_waiter(void **state)
 	assert_int_equal(waiters_left(), 0);
 }
 
+static void a_forked_child_waits_by_itself(void **state)
+{
+	int status = 0;
+	pid_t child;
+
+	(void)state;
+	newer_require(&ring, NEWER_OP_FUTEX_WAIT);
+	wait_on(words, ALL, PRIVATE, 1);
+	child = fork();
+	if (child == 0) {
+		io_uring_queue_init(4, &ring, 0); /* the parent's stays the parent's */
+		wait_on(words, ALL, PRIVATE, 2);
+		wait_on(words, ALL, SHARED, 3);
+		_exit(wake(words, 9, ALL, PRIVATE) == 1 && core_result(&ring, 2) == 0 &&
+				      wake(words, 9, ALL, SHARED) == 1 && core_result(&ring, 3) == 0
+			      ? 17
+			      : 1);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(WEXITSTATUS(status), 17);
+	assert_int_equal(wake(words, 9, ALL, PRIVATE), 1);
+	assert_int_equal(core_result(&ring, 1), 0);
+}
+
 /* A lock of one word: 0 free, 1 taken, 2 taken and waited for; waits by requests. */
 struct counted {
 	unsigned lock;
@@ -409,6 +434,7 @@ int main(void)
 		cmocka_unit_test(mistakes_in_a_vector_are_told_apart),
 		cmocka_unit_test(a_hundred_waits_are_all_woken),
 		cmocka_unit_test(a_ring_that_is_closed_leaves_no_waiter),
+		cmocka_unit_test(a_forked_child_waits_by_itself),
 		cmocka_unit_test(a_lock_that_waits_by_requests_loses_no_wake),
 	};
 

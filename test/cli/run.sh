@@ -378,6 +378,13 @@ descriptors_are_not_leaked()
 check wrong_engine_is_one_line refused 2 "'best'" --engine=best -- true
 check wrong_trap_is_one_line refused 2 "'maybe'" --trap maybe -- true
 check comma_is_no_way_to_more_options refused 2 "engine" --engine=user,verbose -- true
+check cache_that_is_no_size_is_one_line refused 2 "a size such as 512M or 2G, not 'lots'" \
+	--cache lots -- true
+check cache_too_small_is_one_line refused 2 "4M at least" --cache 1M -- true
+check cache_larger_than_memory_is_one_line refused 2 "more than the memory there is: [0-9]*M" \
+	--cache 1000T -- true
+check own_without_cache_is_one_line refused 2 "only if there is a cache" --own '/data/*' -- true
+check own_with_two_patterns_in_one_is_one_line refused 2 "without ':'" --cache 8M --own a:b -- true
 check unknown_option_is_one_line refused 2 "'--frob'" --frob -- true
 check unknown_letter_is_one_line refused 2 "'-x'" -x -- true
 check missing_value_is_one_line refused 2 "'--stats' wants a value" --stats

@@ -95,7 +95,8 @@ static void the_program_cannot_shrink_the_memory_under_us(void **state)
 	assert_int_equal(fstat(ring.fd, &status), 0);
 	assert_int_equal(ftruncate(ring.fd, 0), -1);
 	assert_int_equal(errno, EPERM);
-	assert_int_equal(status.st_size, IORING_OFF_SQES + ring.sqes_size);
+	/* Behind the SQEs there is room for rings of provided buffers. */
+	assert_true(status.st_size >= (off_t)(IORING_OFF_SQES + ring.sqes_size));
 	unit_ring_close(&ring);
 }
 

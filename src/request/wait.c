@@ -138,6 +138,17 @@ static bool has_new_cqes(const struct ring *ring)
 	return ring->cq.tail != load_relaxed(&ring->memory.header->cq_tail);
 }
 
+/* Runs what is ready, and sends what that staged; what the device refuses is ready at once. */
+static void run_and_send(struct ring *ring)
+{
+	do {
+		ring_run(ring);
+		if (aio_in_flight(&ring->aio))
+			aio_queue_submit(&ring->aio);
+		cache_submit();
+	} while (unlikely(ring->ready_head != NULL));
+}
+
 /* True: other threads sleep in this ring while CQEs were posted, and one is to be woken, so that
  * each of them looks once. */
 static bool commit(struct ring *ring)
@@ -145,7 +156,7 @@ static bool commit(struct ring *ring)
 	bool is_new, has_sleepers = ring->sleepers > 0;
 
 	while (unlikely(!list_is_empty(&ring->count_timeouts)) && timer_count_flush(ring))
-		ring_run(ring);
+		run_and_send(ring);
 	is_new = has_new_cqes(ring);
 	cq_commit(&ring->cq, &ring->memory);
 	if (unlikely(ring->event_fd >= 0 && ring->event_is_due))
@@ -217,10 +228,7 @@ void wait_look(struct ring *ring)
 	if (aio_in_flight(&ring->aio))
 		aio_queue_reap(&ring->aio, ring->memory.cq_entries);
 	cache_look();
-	ring_run(ring);
-	if (aio_in_flight(&ring->aio))
-		aio_queue_submit(&ring->aio);
-	cache_submit();
+	run_and_send(ring);
 }
 
 static void handle_events(struct ring *ring, const struct epoll_event *events, long count)

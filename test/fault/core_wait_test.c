@@ -290,6 +290,70 @@ static void a_waiting_thread_sees_what_another_one_submits(void **state)
 	assert_int_equal(core_result(&ring, 3), 0);
 }
 
+/* Reads past the kernel's cache that begin when their driver already waits. */
+
+static int open_direct(int flags)
+{
+	const char *base = getenv("TMPDIR");
+	char path[256];
+	int fd, direct_fd;
+
+	snprintf(path, sizeof(path), "%s/ringside-wait-XXXXXX", base ? base : "/var/tmp");
+	fd = mkostemp(path, O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 65536), 0);
+	direct_fd = open(path, flags | O_DIRECT | O_CLOEXEC);
+	assert_true(direct_fd >= 0);
+	close(fd);
+	unlink(path);
+	return direct_fd;
+}
+
+/* One wait for all of them: whoever enters again, or leaves when the time is over, would be looked
+ * after by that. */
+static void wait_for_all(unsigned count)
+{
+	struct __kernel_timespec limit = {.tv_sec = 5};
+	time_t end = time(NULL) + limit.tv_sec - 1;
+	struct io_uring_cqe *cqe;
+
+	assert_int_equal(io_uring_submit_and_wait_timeout(&ring, &cqe, count, &limit, NULL), count);
+	assert_true(time(NULL) < end);
+	assert_int_equal(io_uring_cq_ready(&ring), count);
+}
+
+static void a_read_linked_to_a_count_of_completions_is_sent_before_the_wait_goes_on(void **state)
+{
+	static unsigned char buffer[4096] __attribute__((aligned(4096)));
+	struct __kernel_timespec long_time = {.tv_sec = 60};
+	int fd = open_direct(O_RDONLY);
+
+	(void)state;
+	CORE_PREP(&ring, 1, io_uring_prep_timeout, &long_time, 1, 0)->flags |= IOSQE_IO_LINK;
+	CORE_PREP(&ring, 2, io_uring_prep_read, fd, buffer, sizeof(buffer), 4096);
+	core_sqe(&ring, 3)->opcode = IORING_OP_NOP;
+	wait_for_all(3);
+	assert_int_equal(core_result(&ring, 3), 0);
+	assert_int_equal(core_result(&ring, 1), 0);
+	assert_int_equal(core_result(&ring, 2), sizeof(buffer));
+	close(fd);
+}
+
+static void a_read_that_is_refused_after_a_timeout_ends_the_wait(void **state)
+{
+	static unsigned char buffer[4096] __attribute__((aligned(4096)));
+	struct __kernel_timespec short_time = {.tv_nsec = 1000000};
+	int fd = open_direct(O_WRONLY);
+
+	(void)state;
+	CORE_PREP(&ring, 1, io_uring_prep_timeout, &short_time, 0, 0)->flags |= IOSQE_IO_HARDLINK;
+	CORE_PREP(&ring, 2, io_uring_prep_read, fd, buffer, sizeof(buffer), 4096);
+	wait_for_all(2);
+	assert_int_equal(core_result(&ring, 1), -ETIME);
+	assert_int_equal(core_result(&ring, 2), -EBADF);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +365,9 @@ int main(void)
 		cmocka_unit_test(a_wait_with_a_timeout_says_etime),
 		cmocka_unit_test(a_request_of_a_thread_that_ended_completes_once),
 		cmocka_unit_test(a_waiting_thread_sees_what_another_one_submits),
+		cmocka_unit_test(
+			a_read_linked_to_a_count_of_completions_is_sent_before_the_wait_goes_on),
+		cmocka_unit_test(a_read_that_is_refused_after_a_timeout_ends_the_wait),
 	};
 
 	core_require_rings();

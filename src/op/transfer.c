@@ -344,7 +344,7 @@ static int send_take_buffers(struct request *req, struct transfer *transfer)
 	return file_err ? file_err : err;
 }
 
-/* A bundle was sent and there may be another: true if it was told of and the next is to be tried. */
+/* A bundle was sent and there may be another: true if it was told of, and the next is to come. */
 static bool send_bundle_goes_on(struct request *req, struct transfer *transfer)
 {
 	bool is_last = req->flags & (REQ_BUFFERS_LAST | REQ_FAILED) || transfer->has_waited;

@@ -244,7 +244,7 @@ int buffers_take_many(struct request *req, u64 wanted, struct iovec *vector, u32
 	rs_assert(!(req->flags & REQ_BUFFER_SEEN) && req->buffer == NULL);
 	req->flags &= ~REQ_BUFFERS_LAST;
 	if (group == NULL)
-		return -ENOBUFS;
+		return -ENOENT;
 	if (!is_ring(group))
 		return list_take(req, group, wanted, vector);
 	return ring_take_many(req, group, wanted, vector, count);
@@ -256,7 +256,9 @@ int buffers_take(struct request *req, u64 wanted, struct iovec *buffer)
 	struct io_uring_buf entry;
 	u16 ready;
 
-	if (group == NULL || !is_ring(group))
+	if (group == NULL)
+		return -ENOBUFS;
+	if (!is_ring(group))
 		return min_of(buffers_take_many(req, wanted, buffer, 1), 0);
 	ready = ring_ready(group);
 	if (ready == 0 || copy_from_user(&entry, entry_at(group, group->head), sizeof(entry)))

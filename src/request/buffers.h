@@ -46,7 +46,7 @@ int buffers_provide(struct ring *ring, const struct provided_buffer *first, u32 
  * group, or -EINVAL (a ring). */
 int buffers_remove(struct ring *ring, u16 group, u32 count);
 
-/* Whether a ring may become the group: 0, or -EEXIST (there is one, or a list that is not empty). */
+/* Whether a ring may become the group: 0, or -EEXIST (a ring, or a list that is not empty). */
 int buffers_ring_check(const struct ring *ring, u16 group);
 
 /*
@@ -74,7 +74,7 @@ int buffers_take(struct request *req, u64 wanted, struct iovec *buffer);
 
 /*
  * The same for several: as many as there are and as hold `wanted` bytes (0: no limit), at most
- * `count`. How many, or -ENOBUFS. A list gives one. What a first buffer holds beyond what is wanted
+ * `count`. How many, -ENOBUFS, or -ENOENT (there is no such group). A list gives one. What a first buffer holds beyond what is wanted
  * is lost (but of an incremental ring). REQ_BUFFERS_LAST: there is no other buffer.
  */
 int buffers_take_many(struct request *req, u64 wanted, struct iovec *vector, u32 count);

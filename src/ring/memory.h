@@ -10,8 +10,8 @@
  *     0x100000000  rings of provided buffers whose memory the kernel would give
  *                  (IOU_PBUF_RING_MMAP), each group's at a place of its own
  *
- * With IORING_SETUP_NO_MMAP the program brings the memory of the first two instead. Two offsets that
- * programs know are not those of the file: ring_memory_offset().
+ * With IORING_SETUP_NO_MMAP the program brings the memory of the first two instead. Two offsets
+ * that programs know are not those of the file: ring_memory_offset().
  *
  * The program can write all of it at any time: nothing read from it is trusted,
  * sizes and masks are kept in `struct ring_memory`, which it cannot reach. The

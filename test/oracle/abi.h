@@ -46,12 +46,15 @@
 #define ORACLE_NOP_FIXED_FILE  (1U << 2)
 #define ORACLE_NOP_CQE32       (1U << 5)
 
+#define ORACLE_OP_READ_MULTISHOT   49
 #define ORACLE_OP_WAITID           50
 #define ORACLE_OP_FUTEX_WAIT       51
 #define ORACLE_OP_FUTEX_WAKE       52
 #define ORACLE_OP_FUTEX_WAITV      53
 #define ORACLE_OP_FIXED_FD_INSTALL 54
 #define ORACLE_OP_FTRUNCATE        55
+#define ORACLE_OP_BIND             56
+#define ORACLE_OP_LISTEN           57
 #define ORACLE_OP_EPOLL_WAIT       59
 #define ORACLE_OP_PIPE             62
 #define ORACLE_OP_COUNT            65 /* the first opcode that no kernel of today knows */

@@ -299,6 +299,8 @@ static void batch_draw(struct generator *g, int most)
 			continue;
 		if (pick >= 85 && pick < 88 && !g->calm && other_chain_draw(g))
 			continue;
+		if (pick >= 81 && pick < 85 && !g->calm && socket_chain_draw(g))
+			continue;
 		if (pick >= 92 && !g->calm)
 			skip_chain_draw(g);
 		else if (pick >= 88 && !g->calm)

@@ -130,6 +130,10 @@ void net_op_draw(struct generator *g);
 void other_op_draw(struct generator *g);
 bool other_chain_draw(struct generator *g);
 
+/* generate_socket.c: one op that completes in its batch; a chain that does, or none */
+void socket_op_draw(struct generator *g);
+bool socket_chain_draw(struct generator *g);
+
 /* generate_wait.c */
 void model_init(struct generator *g);
 int waiting_count(const struct generator *g);

@@ -163,6 +163,19 @@ static int copy_vector(struct request *req, const struct io_uring_sqe *sqe, u32 
 	return 0;
 }
 
+/* BUFFER_SELECT: of the one element only the length counts, and of that 32 bits. */
+static int copy_select_length(struct rw *rw, const struct io_uring_sqe *sqe)
+{
+	struct iovec iov;
+
+	if (load_relaxed(&sqe->len) != 1)
+		return -EINVAL;
+	if (copy_from_user(&iov, (void *)load_relaxed(&sqe->addr), sizeof(iov)))
+		return -EFAULT;
+	rw->select_len = (u32)iov.iov_len;
+	return 0;
+}
+
 OP_PREP(rw_vectored)
 {
 	struct rw *rw = request_data(req, struct rw);
@@ -170,8 +183,8 @@ OP_PREP(rw_vectored)
 	int err = prep_common(req, sqe);
 	u64 total = 0;
 
-	if (!err && req->flags & IOSQE_BUFFER_SELECT && count != 1)
-		err = -EINVAL;
+	if (!err && req->flags & IOSQE_BUFFER_SELECT)
+		return copy_select_length(rw, sqe);
 	if (!err)
 		err = copy_vector(req, sqe, count);
 	if (err)
@@ -182,7 +195,7 @@ OP_PREP(rw_vectored)
 		rw->iov[i].iov_len = min_of(rw->iov[i].iov_len, (size_t)(RW_MAX - total));
 		total += rw->iov[i].iov_len;
 	}
-	rw->wanted = rw->select_len = (u32)total;
+	rw->wanted = (u32)total;
 	return 0;
 }
 

@@ -68,9 +68,10 @@ static int file_number(const struct request *req)
 {
 	if (req->file == NULL)
 		return -1;
-	if (load_relaxed(&req->state) != REQUEST_PUNTED)
+	/* A worker's call is on a duplicate of its own, and so are later tries of a multishot
+	 * request. (While it runs, the flags are the worker's.) */
+	if (load_relaxed(&req->state) != REQUEST_PUNTED && !(req->flags & REQ_FILE_DUPLICATE))
 		return file_fd(req->file);
-	/* The worker's call is on a duplicate of its own. */
 	return req->file_resource != NULL ? file_fd(req->file_resource->file) : req->fd;
 }
 

@@ -209,7 +209,7 @@ static int punt_take_file(struct request *req)
 	if (req->flags & REQ_FILE_OWNED)
 		file_put(req->file);
 	req->file = file;
-	req->flags |= REQ_FILE_OWNED;
+	req->flags |= REQ_FILE_OWNED | REQ_FILE_DUPLICATE;
 	return 0;
 }
 

@@ -71,6 +71,8 @@ enum request_state {
 #define REQ_LTIMEOUT_ARMED (1u << 11) /* its link timeout was started: ltimeout */
 #define REQ_FORCE_ASYNC    (1u << 12) /* not issued while its SQE is being submitted (drain) */
 #define REQ_NOWAIT         (1u << 13) /* -EAGAIN is its answer, it does not wait */
+/* `file` is a duplicate that a worker used, not what fd names */
+#define REQ_FILE_DUPLICATE (1u << 14)
 #define REQ_FINISHED       (1u << 15) /* result is set: QUEUED leads to COMPLETE, not to an issue */
 #define REQ_PENDING        (1u << 16) /* in ring->pending (pending.c) */
 #define REQ_MULTISHOT      (1u << 17)

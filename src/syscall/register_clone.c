@@ -30,6 +30,8 @@ static int clone_take(struct clone *clone, const struct resource_table *source,
 {
 	u32 end;
 
+	if (arg->nr == 0 && (arg->dst_off || arg->src_off))
+		return -EINVAL;
 	if (source->count == 0)
 		return -ENXIO;
 	if (arg->nr == 0)
@@ -130,8 +132,6 @@ long register_clone_buffers(struct ring *ring, const void *user_arg)
 	if (!(arg.flags & IORING_REGISTER_DST_REPLACE) && ring->buffers.count)
 		return -EBUSY;
 	if (arg.pad[0] || arg.pad[1] || arg.pad[2])
-		return -EINVAL;
-	if (arg.nr == 0 && (arg.dst_off || arg.src_off))
 		return -EINVAL;
 	err = clone_take_from(&clone, ring, &arg);
 	/* The lock was released: another thread may have registered buffers. */

@@ -59,6 +59,16 @@
 #define ORACLE_OP_PIPE             62
 #define ORACLE_OP_COUNT            65 /* the first opcode that no kernel of today knows */
 
+/* Registrations newer than the header. */
+#define ORACLE_REGISTER_RESTRICTIONS     11
+#define ORACLE_REGISTER_SYNC_CANCEL      24
+#define ORACLE_REGISTER_FILE_ALLOC_RANGE 25
+#define ORACLE_REGISTER_CLOCK            29
+#define ORACLE_REGISTER_CLONE_BUFFERS    30
+#define ORACLE_REGISTER_RESIZE_RINGS     33
+#define ORACLE_REGISTER_MEM_REGION       34
+#define ORACLE_REGISTER_QUERY            35
+
 _Static_assert(sizeof(struct io_uring_sqe) == 64, "an SQE is 64 bytes");
 _Static_assert(offsetof(struct io_uring_sqe, user_data) == 32, "user_data is at 32");
 _Static_assert(sizeof(struct io_uring_params) == 120, "setup's argument is 120 bytes");

@@ -28,6 +28,11 @@ void execute_program(const struct execution *execution, const struct program *pr
 /* probe.c */
 void probes_run(const struct program *program, FILE *out);
 
+/* probe_register.c: fills the argument of a newer registration; false: it is none of these */
+bool newer_register_aim(const struct probe *probe, uint8_t *bytes, const uint8_t *memory, int ring);
+/* What a call that succeeded wrote there. */
+void newer_register_print(const struct probe *probe, const uint8_t *bytes, FILE *out);
+
 /* "EINVAL" of -22; never NULL. */
 const char *result_name(long result);
 

@@ -140,6 +140,9 @@ int waiting_count(const struct generator *g);
 bool wait_chain_draw(struct generator *g);
 bool drain_scene_draw(struct generator *g);
 
+/* generate_register.c */
+void newer_register_draw(struct generator *g, struct probe *probe);
+
 /* generate_probe.c */
 void probe_draw(struct generator *g, struct probe *probe);
 

@@ -229,13 +229,13 @@ static void open_into_slot(struct generator *g, struct op *op)
 	uint32_t from = draw_below(g, PROGRAM_SLOTS + 1), to = from;
 	const bool any = draw_percent(g, 30);
 
-	/* Which of several free ones is taken depends on who else takes one. */
+	/* Which of several free ones is taken depends on who else takes one, or empties one. */
 	if (any) {
 		from = 0;
 		to = PROGRAM_SLOTS - 1;
 	}
 	for (uint32_t i = from; i <= to && i < PROGRAM_SLOTS; i++)
-		if ((!any || g->slots[i] == OBJ_COUNT) && !claim_try(g, CLAIM_SLOT + (int)i, true))
+		if (!claim_try(g, CLAIM_SLOT + (int)i, true))
 			return;
 	for (uint32_t i = from; i <= to && i < PROGRAM_SLOTS; i++)
 		if (!any || g->slots[i] == OBJ_COUNT)

@@ -157,7 +157,10 @@ void probe_draw(struct generator *g, struct probe *probe)
 		setup_draw(g, probe);
 	} else if (pick < 75) {
 		probe->kind = ACTION_REGISTER;
-		register_draw(g, probe);
+		if (draw_percent(g, 50))
+			newer_register_draw(g, probe);
+		else
+			register_draw(g, probe);
 	} else {
 		probe->kind = ACTION_ENTER;
 		enter_draw(g, probe);

@@ -159,6 +159,7 @@ static void probe_register(const struct probe *probe, int number, int ring, FILE
 		arg.workers[0] = probe->flags;
 		break;
 	default:
+		newer_register_aim(probe, arg.bytes, memory, ring);
 		break;
 	}
 	if (probe->variant == 7)
@@ -174,6 +175,8 @@ static void probe_register(const struct probe *probe, int number, int ring, FILE
 		fprintf(out, " last_op=%u ops_len=%u supported=%u", arg.probe.last_op,
 			arg.probe.ops_len, supported);
 	}
+	if (!ret && where == &arg)
+		newer_register_print(probe, arg.bytes, out);
 	fputc('\n', out);
 	close(fd);
 }

@@ -89,13 +89,13 @@ static inline void biased_lock_release(struct biased_lock *lock)
 	biased_lock_release_slow(lock);
 }
 
-/* False if anybody holds it. Does not wait. */
 /* Whether it is the calling thread's to take without an atomic instruction, as it seems now. */
 static inline bool biased_lock_is_biased_here(const struct biased_lock *lock)
 {
 	return load_relaxed(&lock->bias) == thread_id() && !load_relaxed(&lock->revoked);
 }
 
+/* False if anybody holds it. Does not wait. */
 bool biased_lock_acquire_try(struct biased_lock *lock);
 
 /* The holder takes it again and again: after BIAS_AFTER calls in a row by one thread it is

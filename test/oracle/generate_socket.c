@@ -102,7 +102,7 @@ static void nowhere_draw(struct generator *g, uint8_t opcode, uint32_t flags)
 	op->sqe.ioprio = (uint16_t)(flags | (draw_percent(g, 60) ? draw(g) : 0)) &
 			 (MULTISHOT | FIXED_BUF | BUNDLE | VECTORIZED);
 	if (!flags)
-		op->sqe.ioprio &= (uint16_t)~MULTISHOT;
+		op->sqe.ioprio &= (uint16_t) ~(MULTISHOT | BUNDLE);
 	if (draw_percent(g, 20))
 		op->sqe.msg_flags = MSG_WAITALL;
 	if (draw_percent(g, 20))
@@ -114,13 +114,14 @@ static void transfer_nowhere_draw(struct generator *g)
 	nowhere_draw(g, draw_percent(g, 50) ? IORING_OP_RECV : IORING_OP_SEND, 0);
 }
 
-/* Not behind others: a worker of the kernel waits for the file before it looks for a buffer. */
+/* Not behind others: a worker of the kernel waits for the file before it looks for a buffer, and
+ * takes bundles for single buffers. */
 static bool multishot_nowhere_draw(struct generator *g)
 {
 	if (draw_percent(g, 50))
 		nowhere_draw(g, ORACLE_OP_READ_MULTISHOT, 0);
 	else
-		nowhere_draw(g, IORING_OP_RECV, MULTISHOT);
+		nowhere_draw(g, IORING_OP_RECV, draw_percent(g, 50) ? MULTISHOT : BUNDLE);
 	return true;
 }
 

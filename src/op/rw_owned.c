@@ -105,9 +105,12 @@ enum issue_verdict read_owned(struct request *req)
 	};
 	enum cache_verdict verdict;
 
-	/* The position of the file is the kernel's, and so are flags but that of not waiting. */
+	/* The position of the file is the kernel's, and so are flags but that of not waiting, and to
+	 * refuse an end that no offset can name. */
 	if (unlikely(read.binding == 0 || rw->offset == OFFSET_CURRENT ||
-		     rw->rw_flags & ~RWF_NOWAIT || (rw->cached && rw->cached->is_refused)))
+		     rw->rw_flags & ~RWF_NOWAIT ||
+		     (s64)(rw->offset + rw->wanted - rw->copied) < 0 ||
+		     (rw->cached && rw->cached->is_refused)))
 		return read_regular(req);
 	verdict = cache_read_try(&read);
 	rw->iov = read.iov;

@@ -435,6 +435,16 @@ static void a_record_lock_of_the_program_is_not_hindered(void **state)
 	close(other);
 }
 
+static void a_read_whose_end_no_offset_can_name_is_refused(void **state)
+{
+	int fd = *(int *)*state;
+
+	assert_int_equal(read_at(fd, buffer, 10, INT64_MAX - 10), 0);
+	assert_int_equal(read_at(fd, buffer, 11, INT64_MAX - 10), -EINVAL);
+	assert_int_equal(read_at(fd, buffer, 0, INT64_MAX), 0);
+	assert_int_equal(read_at(fd, buffer, 1, INT64_MAX), -EINVAL);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -456,6 +466,7 @@ int main(void)
 		CASE(a_child_reads_and_writes_on_its_own),
 		CASE(ownership_can_be_ended_and_begun_again),
 		CASE(a_record_lock_of_the_program_is_not_hindered),
+		CASE(a_read_whose_end_no_offset_can_name_is_refused),
 	};
 
 	core_require_rings();

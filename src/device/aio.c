@@ -267,6 +267,18 @@ static u32 reap_by_call(struct aio_queue *queue, u32 min, u32 limit)
 	return count > 0 ? (u32)count : 0;
 }
 
+/* As the mapped ring gives them: fewer than `limit` only if there are no more. */
+static u32 reap_by_calls(struct aio_queue *queue, u32 limit)
+{
+	u32 reaped = 0, count;
+
+	do {
+		count = reap_by_call(queue, 0, limit - reaped);
+		reaped += count;
+	} while (count == BATCH && reaped < limit);
+	return reaped;
+}
+
 u32 aio_queue_reap(struct aio_queue *queue, u32 limit)
 {
 	u32 reaped;
@@ -277,7 +289,7 @@ u32 aio_queue_reap(struct aio_queue *queue, u32 limit)
 	if (likely(queue->ring != NULL))
 		reaped = reap_mapped(queue, limit);
 	else
-		reaped = reap_by_call(queue, 0, limit);
+		reaped = reap_by_calls(queue, limit);
 	if (reaped > 0 && queue->staged_count > 0)
 		reaped += aio_queue_submit(queue);
 	return reaped;

@@ -303,6 +303,29 @@ static void a_context_left_behind_serves_the_next_queue(void **state)
 	aio_queue_destroy(&first);
 }
 
+/* Their edge has come: nothing tells of what one reap leaves. */
+static void without_a_known_ring_one_reap_gives_all_that_completed(void **state)
+{
+	const u32 count = 300;
+	struct aio_queue large = {0};
+	u64 completed = 0, more;
+
+	(void)state;
+	assert_int_equal(aio_queue_init(&large, count), 0);
+	large.ring = NULL;
+	for (u32 i = 0; i < count; i++) {
+		op_prepare_read(&ops[i], file, BLOCK, i % BLOCKS * BLOCK);
+		aio_queue_add(&large, &ops[i].op);
+	}
+	aio_queue_submit(&large);
+	assert_int_equal(large.staged_count, 0);
+	while (completed < count)
+		if (read(large.event_fd, &more, sizeof(more)) == sizeof(more))
+			completed += more;
+	assert_int_equal(aio_queue_reap(&large, UINT32_MAX), count);
+	aio_queue_destroy(&large);
+}
+
 static int init_where_it_is_refused(void)
 {
 	struct sock_filter refuse[] = {
@@ -361,6 +384,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(destroying_waits_for_the_device_and_cancels_what_is_staged),
 	cmocka_unit_test(a_queue_never_used_is_destroyed_and_reaped_like_any_other),
 	cmocka_unit_test(a_forked_child_makes_a_queue_of_its_own),
+	cmocka_unit_test(without_a_known_ring_one_reap_gives_all_that_completed),
 	cmocka_unit_test(a_refusal_by_policy_is_told),
 };
 

@@ -92,7 +92,7 @@ int rs_cache(unsigned long long bytes);
  * ownership), by POSIX AIO, and by inline assembly. If another process opens the file, that is
  * reported on stderr, once.
  *
- * RS_OWN_LEASE: by a read lease (fcntl(2), F_SETLEASE), which takes a read-only descriptor of a file
+ * RS_OWN_LEASE: by a read lease (fcntl(2), F_SETLEASE). That takes a read-only descriptor, a file
  * that nobody has open for writing, and the file's owner or CAP_LEASE. Whoever opens it for
  * writing later waits for a moment, and the ownership ends; it is tried again when requests come.
  */

@@ -20,8 +20,9 @@ long call_dup2(int from, int to);
 long call_dup3(int from, int to, int flags);
 long call_fcntl(int fd, int command, long argument);
 long call_mmap(void *addr, size_t len, int prot, int flags, int fd, s64 offset);
-/* After call_mmap(), which returned `addr`: returns it. Bytes of a file that is mapped so that it can
- * be written may change from now on without a call. */
+
+/* After call_mmap(), which returned `addr`: returns it. Bytes of a file that is mapped to be
+ * written may change from now on without a call. */
 long call_mapped(long addr, int flags, int fd);
 long call_epoll_ctl(int epoll, int op, int fd, void *event);
 

@@ -258,7 +258,7 @@ static unsigned long read_for(const char *path, unsigned seconds)
 			fail("a ring");
 	while (now_ns() < end) {
 		unsigned long replaced = atomic_load(&shared->replaced);
-		/* Two descriptors, two rings, one file; anew each time: the name may be another's. */
+		/* Two descriptors, two rings, one file; anew: the name may be another's. */
 		int fds[2] = {open_file(path), open_file(path)};
 
 		for (unsigned round = 0; round < 2000 && atomic_load(&shared->replaced) == replaced;

@@ -74,8 +74,9 @@ int buffers_take(struct request *req, u64 wanted, struct iovec *buffer);
 
 /*
  * The same for several: as many as there are and as hold `wanted` bytes (0: no limit), at most
- * `count`. How many, -ENOBUFS, or -ENOENT (there is no such group). A list gives one. What a first buffer holds beyond what is wanted
- * is lost (but of an incremental ring). REQ_BUFFERS_LAST: there is no other buffer.
+ * `count`. How many, -ENOBUFS, or -ENOENT (there is no such group). A list gives one. What a first
+ * buffer holds beyond what is wanted is lost (but of an incremental ring). REQ_BUFFERS_LAST: there
+ * is no other buffer.
  */
 int buffers_take_many(struct request *req, u64 wanted, struct iovec *vector, u32 count);
 

@@ -332,6 +332,47 @@ static void the_ring_gives_memory_that_is_mapped_by_the_group(void **state)
 	(void)state;
 }
 
+#if defined(__x86_64__)
+/* As a program without the C library calls: only the trap can see it. */
+static long map_by_instruction(size_t size, int fd, uint64_t offset)
+{
+	register long r10 __asm__("r10") = MAP_SHARED;
+	register long r8 __asm__("r8") = fd;
+	register uint64_t r9 __asm__("r9") = offset;
+	long ret = SYS_mmap;
+
+	__asm__ volatile("syscall"
+			 : "+a"(ret)
+			 : "D"(0), "S"(size), "d"(PROT_READ | PROT_WRITE), "r"(r10), "r"(r8),
+			   "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static void the_ring_gives_memory_to_a_system_call_instruction(void **state)
+{
+	uint64_t offset = OFFSET_PBUF | 9u << 16;
+	struct group group;
+	unsigned flags;
+	long memory;
+
+	start(&group, 0);
+	assert_int_equal(unregister_ring(&group.ring, GROUP), 0);
+	assert_int_equal(map_by_instruction(4096, group.ring.ring_fd, offset), -ENOMEM);
+	assert_int_equal(register_ring(&group.ring, NULL, ENTRIES, GROUP, FLAG_MMAP), 0);
+	memory = map_by_instruction(4096, group.ring.ring_fd, OFFSET_PBUF | GROUP << 16);
+	assert_true(memory > 0);
+	munmap(group.buffers, 4096);
+	group.buffers = (void *)memory;
+	give(&group, 2, 1);
+	assert_int_equal(write(group.out, "abc", 3), 3);
+	assert_int_equal(read_once(&group, 0, &flags), 3);
+	assert_int_equal(flags, named(2));
+	stop(&group);
+	(void)state;
+}
+#endif
+
 static void memory_that_is_gone_gives_no_buffers(void **state)
 {
 	struct group group;
@@ -427,6 +468,9 @@ int main(void)
 		cmocka_unit_test(an_incremental_buffer_is_used_piece_by_piece),
 		cmocka_unit_test(an_incremental_read_of_a_file_uses_what_it_asks_for),
 		cmocka_unit_test(the_ring_gives_memory_that_is_mapped_by_the_group),
+#if defined(__x86_64__)
+		cmocka_unit_test(the_ring_gives_memory_to_a_system_call_instruction),
+#endif
 		cmocka_unit_test(memory_that_is_gone_gives_no_buffers),
 		cmocka_unit_test(a_multishot_read_takes_all_that_comes),
 		cmocka_unit_test(a_multishot_read_is_for_files_that_can_be_waited_for),

@@ -88,8 +88,9 @@ static void ring_point(struct io_uring *ring, const struct io_uring_params *p, c
 		sq->array = (u32 *)(sq_ring + p->sq_off.array);
 	sq->sqes = sqes;
 	sq->sqes_sz = (u32)(p->sq_entries * sqe_size(p->flags));
-	sq->ring_mask = *sq->kring_mask;
-	sq->ring_entries = *sq->kring_entries;
+	/* What the call said, not what stands in memory that other processes may share. */
+	sq->ring_mask = p->sq_entries - 1;
+	sq->ring_entries = p->sq_entries;
 
 	cq->ring_ptr = cq_ring;
 	cq->khead = (u32 *)(cq_ring + p->cq_off.head);
@@ -100,8 +101,8 @@ static void ring_point(struct io_uring *ring, const struct io_uring_params *p, c
 	cq->cqes = (struct io_uring_cqe *)(cq_ring + p->cq_off.cqes);
 	if (p->cq_off.flags)
 		cq->kflags = (u32 *)(cq_ring + p->cq_off.flags);
-	cq->ring_mask = *cq->kring_mask;
-	cq->ring_entries = *cq->kring_entries;
+	cq->ring_mask = p->cq_entries - 1;
+	cq->ring_entries = p->cq_entries;
 
 	for (u32 i = 0; sq->array && i < sq->ring_entries; i++)
 		sq->array[i] = i;

@@ -67,6 +67,8 @@ static int clone_take_from(struct clone *clone, struct ring *ring,
 
 	if (!is_registered && descriptor_ring((int)arg->src_fd) == ring)
 		return clone_take(clone, &ring->buffers, arg);
+	/* It does not end meanwhile, and so is no other ring afterwards. */
+	add_full(&ring->callers, 1);
 	ring_unlock(ring);
 	err = descriptor_lock_ring(arg->src_fd, is_registered, &source);
 	if (!err) {
@@ -77,8 +79,7 @@ static int clone_take_from(struct clone *clone, struct ring *ring,
 		ring_unlock(source);
 	}
 	ring_lock(ring);
-	if (!err && ring->life != RING_ALIVE)
-		err = -EBADF;
+	sub_full(&ring->callers, 1);
 	return err;
 }
 

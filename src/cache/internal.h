@@ -184,7 +184,8 @@ void waiters_init(u64 limit);
 /* This thread is inside the cache with a lock held: a signal handler came between. */
 static inline bool cache_is_interrupted(void)
 {
-	return unlikely(lock_is_mine(&cache_lock) || lock_is_mine(&device_lock));
+	return unlikely(wait_queue_is_entered() || lock_is_mine(&cache_lock) ||
+			lock_is_mine(&device_lock));
 }
 
 /* readahead.c: all with the cache lock held */

@@ -160,7 +160,8 @@ enum cache_verdict cache_read_try(struct cache_read *read)
 {
 	struct file_view view;
 
-	if (unlikely(!file_view(read->binding, &view)))
+	/* Not in a handler that may find the queue of its page locked when it has unpinned it. */
+	if (unlikely(wait_queue_is_entered() || !file_view(read->binding, &view)))
 		return CACHE_REFUSED;
 	for (;;) {
 		enum cache_verdict verdict;
@@ -193,8 +194,8 @@ bool cache_hit_pin(struct cache_hit *hit, cache_binding binding, const struct re
 	u32 in_page = (u32)(offset & (PAGE_BYTES - 1)), frame;
 	struct file_view view;
 
-	if (count > PAGE_BYTES - in_page || !file_view(binding, &view) || offset >= view.size ||
-	    page >= view.capacity || readahead_is_due(readahead, page))
+	if (count > PAGE_BYTES - in_page || wait_queue_is_entered() || !file_view(binding, &view) ||
+	    offset >= view.size || page >= view.capacity || readahead_is_due(readahead, page))
 		return false;
 	hit->word = view.words + page;
 	frame = page_pin(hit->word, is_touch(readahead, page, in_page));
@@ -374,7 +375,7 @@ enum cache_verdict cache_read_wait(struct cache_read *read, struct cache_waiter 
 
 bool cache_read_cancel(struct cache_waiter *waiter)
 {
-	if (!wait_entry_cancel(&waiter->entry))
+	if (wait_queue_is_entered() || !wait_entry_cancel(&waiter->entry))
 		return false;
 	sub_full(&waiters_waiting, 1);
 	return true;

@@ -14,6 +14,9 @@
 static struct wait_queue queues[QUEUES];
 _Static_assert(sizeof(struct wait_queue) == CACHE_LINE, "two queues share no cache line");
 
+/* Queues that this thread has locked, or is about to. */
+__thread u32 wait_queue_depth __attribute__((tls_model("initial-exec")));
+
 /* Multiplicative: the high bits depend on every bit of the address, so neighbours spread. */
 static struct wait_queue *queue_of(const void *key)
 {
@@ -24,6 +27,8 @@ struct wait_queue *wait_queue_lock(const void *key)
 {
 	struct wait_queue *queue = queue_of(key);
 
+	store_relaxed(&wait_queue_depth, wait_queue_depth + 1);
+	barrier_compiler(); /* a handler that finds the queue locked finds the depth */
 	lock_acquire(&queue->lock);
 	if (unlikely(queue->entries.next == NULL))
 		list_init(&queue->entries);
@@ -33,6 +38,8 @@ struct wait_queue *wait_queue_lock(const void *key)
 void wait_queue_unlock(struct wait_queue *queue)
 {
 	lock_release(&queue->lock);
+	barrier_compiler();
+	store_relaxed(&wait_queue_depth, wait_queue_depth - 1);
 }
 
 void wait_entry_add_locked(struct wait_queue *queue, struct wait_entry *entry)

@@ -16,7 +16,8 @@
  * Invariants:  W1 an entry is linked exactly while it waits; whoever unlinks it, under the
  *                 queue's lock, owns it
  *              W2 entries of one key are woken in the order in which they were enqueued
- * Locks:       each queue has one lock, a leaf but for what event functions do: they take none
+ * Locks:       each queue has one lock, a leaf but for what event functions do: they take none. A
+ *              signal handler asks wait_queue_is_entered() before it comes here
  * The kernel:  wait_table[] of mm/filemap.c, whose entries are told what the page's bits
  *              were; here nobody is told anything, for it would be stale
  * Not here:    what is waited for, and how a waiter makes sure that it is not too late (the
@@ -25,6 +26,7 @@
 #ifndef RS_WAIT_WAIT_QUEUE_H
 #define RS_WAIT_WAIT_QUEUE_H
 
+#include "base/atomic.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/types.h"
@@ -44,6 +46,14 @@ struct wait_queue {
 	struct lock lock;
 	struct list_node entries; /* (q) oldest first */
 } __attribute__((aligned(CACHE_LINE)));
+
+extern __thread u32 wait_queue_depth __attribute__((tls_model("initial-exec")));
+
+/* The calling thread may have a queue locked: in a signal handler, no queue is to be touched. */
+static inline bool wait_queue_is_entered(void)
+{
+	return unlikely(load_relaxed(&wait_queue_depth) != 0);
+}
 
 /* The queue of `key`, locked. Pairs with wait_queue_unlock(). */
 struct wait_queue *wait_queue_lock(const void *key);

@@ -463,9 +463,40 @@ static void what_is_no_hit_is_not_pinned_and_changes_nothing(void **state)
 	assert_int_equal(unit_sim.sent, 1);
 }
 
+/* What a signal handler is, whose thread it interrupted with the page's queue locked. */
+static void a_read_by_who_came_between_goes_through_the_kernels_cache(void **state)
+{
+	struct readahead readahead = {.advice = READAHEAD_RANDOM};
+	struct cache_hit hit = {0};
+	struct wait_queue *queue;
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, UNIT_PAGE);
+	hold_all();
+	assert_false(unit_reader_begin(&readers[1], binding, UNIT_PAGE, 10));
+	queue = wait_queue_lock(unit_word(binding, 1));
+	assert_true(cache_is_entered());
+	assert_false(cache_hit_pin(&hit, binding, &readahead, 0, 10));
+	assert_true(unit_reader_begin(&readers[2], binding, 0, 10));
+	assert_int_equal(readers[2].verdict, CACHE_REFUSED);
+	assert_false(cache_read_cancel(&readers[1].waiter));
+	cache_look();
+	assert_int_equal(unit_sim.sent, 1);
+	wait_queue_unlock(queue);
+
+	assert_false(cache_is_entered());
+	assert_true(cache_hit_pin(&hit, binding, &readahead, 0, 10));
+	cache_hit_unpin(&hit);
+	cache_submit();
+	release(1);
+	unit_readers_run(&readers[1], 1);
+	unit_reader_expect(&readers[1], 10, 0);
+}
+
 #define read_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
+	read_test(a_read_by_who_came_between_goes_through_the_kernels_cache),
 	read_test(a_miss_waits_for_the_device_and_a_hit_for_nothing),
 	read_test(two_readers_of_one_page_make_one_fill_and_each_is_woken_once),
 	read_test(an_unlock_between_the_look_and_the_enqueue_is_not_missed),

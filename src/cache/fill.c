@@ -37,6 +37,10 @@
 #define SHORT_READS_MAX 3
 #define REAP_LIMIT      256
 
+/* Devices complete a batch of reads all at once. Taken all at once, they would be copied while the
+ * device has nothing to do, and then it would have all to do again. */
+#define REAP_SOME 8
+
 /* While the kernel's cache has nothing of a file so many times in a row, it is asked only now and
  * then: the question costs as much as a hit. */
 #define COLD_ASKS   16
@@ -513,13 +517,27 @@ void cache_submit(void)
 	frames_wake();
 }
 
-void cache_look(void)
+static u32 look(u32 limit)
 {
+	u32 reaped;
+
 	if (!cache_is_busy() || cache_is_interrupted())
-		return;
+		return 0;
 	lock_acquire(&device_lock);
 	begin_staged();
-	device_reap(fills.device, REAP_LIMIT);
+	reaped = device_reap(fills.device, limit);
 	lock_release(&device_lock);
 	frames_wake();
+	return reaped;
+}
+
+void cache_look(void)
+{
+	while (look(REAP_LIMIT) >= REAP_LIMIT)
+		;
+}
+
+bool cache_look_some(void)
+{
+	return look(REAP_SOME) >= REAP_SOME;
 }

@@ -221,14 +221,31 @@ void ring_flush_backlog(struct ring *ring)
 	ring_commit(ring);
 }
 
-void wait_look(struct ring *ring)
+static void look(struct ring *ring, bool at_all_fills)
 {
 	if (ring->timers.count)
 		timer_expire(ring, clock_ns(CLOCK_MONOTONIC));
 	if (aio_in_flight(&ring->aio))
 		aio_queue_reap(&ring->aio, ring->memory.cq_entries);
-	cache_look();
+	ring->fills_are_left = false;
+	if (at_all_fills)
+		cache_look();
+	else
+		ring->fills_are_left = cache_look_some();
 	run_and_send(ring);
+}
+
+void wait_look(struct ring *ring)
+{
+	look(ring, true);
+}
+
+void wait_look_some(struct ring *ring)
+{
+	/* This thread may leave with what it got. Who sleeps here was not woken for the rest, and
+	 * only a ring that the reactor looks at by the clock needs no event to be seen again. */
+	look(ring, ring->sleepers > 0 || ring->attendance == ATTEND_EPOLL ||
+			   ring_is_deferred(ring) || ring_is_sqpoll(ring));
 }
 
 static void handle_events(struct ring *ring, const struct epoll_event *events, long count)
@@ -320,7 +337,7 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 		/* this sleeper may get an edge that was meant for another: it passes it on */
 		ring->kicks++;
 	/* What was pushed before the announcement did not wake us: look before sleeping. */
-	if (mpsc_is_empty(&ring->task_work) && wake_at > now) {
+	if (mpsc_is_empty(&ring->task_work) && wake_at > now && !ring->fills_are_left) {
 		int epoll_fd = ring->events.epoll_fd;
 
 		ring->slept_until = min_of(ring->slept_until, wake_at);
@@ -370,7 +387,7 @@ int wait_for_cqes(struct ring *ring, const struct wait_until *until)
 		err = sleep_once(ring, wake_at, until->sigmask);
 		if (ring->life != RING_ALIVE)
 			return -EBADF;
-		wait_look(ring);
+		wait_look_some(ring);
 		if (ring->cq.backlog_count)
 			cq_flush_backlog(&ring->cq, &ring->memory);
 		ring_commit(ring);

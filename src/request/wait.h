@@ -25,7 +25,14 @@ void wait_events_destroy(struct ring *ring);
 /* Driver. Takes up what is finished: device, timers, task work. No system call when nothing is. */
 void wait_look(struct ring *ring);
 
-/* Driver. The same, and asks the epoll set, without waiting. */
+/*
+ * Driver, for a thread that waits for CQEs: the same, but of many fills of the cache only some, so
+ * that the program goes on with those, and the device with what it asks for next. The rest is
+ * taken up by the next look; nobody sleeps in this ring before.
+ */
+void wait_look_some(struct ring *ring);
+
+/* Driver. The same as wait_look(), and asks the epoll set, without waiting. */
 void wait_look_events(struct ring *ring);
 
 /*

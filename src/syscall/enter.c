@@ -114,7 +114,10 @@ static int sigmask_copy(sigset_t *mask, const struct wait_args *args)
 static void look(struct ring *ring, u32 min_complete)
 {
 	ring->deferred_is_ready = false;
-	wait_look(ring);
+	if (min_complete > 0)
+		wait_look_some(ring);
+	else
+		wait_look(ring);
 	if (ring->cq.backlog_count)
 		cq_flush_backlog(&ring->cq, &ring->memory);
 	ring_commit(ring);
@@ -264,7 +267,9 @@ static void leave(struct ring *ring)
 		return;
 	}
 	if (!ring_is_deferred(ring)) {
-		wait_look(ring);
+		/* What a wait left is for the next enter; if none comes, the reactor looks. */
+		if (likely(!ring->fills_are_left))
+			wait_look(ring);
 	} else if (unlikely(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG)) {
 		/* A program that looks at its CQ without entering must enter to see more. */
 		if (ring_has_pending(ring) || !mpsc_is_empty(&ring->task_work) || ring->ready_head)

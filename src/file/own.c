@@ -356,6 +356,11 @@ static void bind_locked(struct owned *owned, cache_binding binding)
 	owned->held_since_ns = clock_ns(CLOCK_MONOTONIC);
 	owned->held = binding;
 	store_release(&owned->binding, binding);
+	/* What grew before it was to be found is seen now, before anybody reads it: O2. */
+	if (owned->is_exclusive) {
+		barrier_full();
+		own_resize_locked(owned);
+	}
 	for (int fd = owned->first; fd >= 0; fd = own_records[fd].next)
 		if (load_relaxed(&fd_slots[fd].kind) == FILE_OWNED)
 			store_release(&fd_slots[fd].binding, binding);
@@ -407,8 +412,6 @@ static int take(struct owned *owned, int fd, int flags)
 	 * could be told. */
 	or_full(&owned->needs, OWN_NEEDS_LOOK);
 	keeper_kick();
-	if (owned->is_exclusive)
-		own_resize(owned); /* what grew before the binding was to be seen: O2 */
 	return 0;
 }
 

@@ -25,15 +25,14 @@
 #define RWF_NOAPPEND 0x20
 #endif
 
-void own_resize(struct owned *owned)
+void own_resize_locked(struct owned *owned)
 {
-	u64 mask = own_guard();
 	struct stat status;
 
+	rs_assert(lock_is_mine(&own_lock));
 	if (owned->state == OWN_HELD && owned->binding != 0 &&
 	    own_status(owned->direct_fd, &status) == 0)
 		cache_file_resize(owned->binding, (u64)status.st_size);
-	own_unguard(mask);
 }
 
 static bool change_init(struct own_change *change, u32 index, u64 offset, u64 end)
@@ -87,7 +86,9 @@ enum cache_verdict own_change_try(struct own_change *change)
 			own_abandon_locked(owned);
 		own_unguard(mask);
 	} else if (change->is_sized) {
-		own_resize(owned);
+		mask = own_guard();
+		own_resize_locked(owned);
+		own_unguard(mask);
 	}
 	return CACHE_DONE;
 }

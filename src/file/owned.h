@@ -91,9 +91,9 @@ u32 own_find(const struct stat *status);
 /* own_lock held. The entry ends if nothing is left that it stands for. */
 void own_free_locked(struct owned *owned);
 
-/* The kernel's size becomes the cache's: after a change of it, or when it may have changed before
- * the file was found to be owned. */
-void own_resize(struct owned *owned);
+/* own_lock held. The kernel's size becomes the cache's: after a change of it, or when it may have
+ * changed before the file was found to be owned. */
+void own_resize_locked(struct owned *owned);
 
 static inline struct owned *own_file(u32 index_plus_one)
 {

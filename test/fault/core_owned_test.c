@@ -6,10 +6,13 @@
  */
 #include "core.h"
 
+#include <pthread.h>
 #include <ringside.h>
+#include <stdbool.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #pragma weak rs_own
 #pragma weak rs_disown
@@ -435,6 +438,34 @@ static void a_record_lock_of_the_program_is_not_hindered(void **state)
 	close(other);
 }
 
+static bool is_over; /* (a) */
+
+static void *own_again_and_again(void *fd)
+{
+	while (rs_own && !__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
+		rs_disown(*(int *)fd);
+		rs_own(*(int *)fd, NULL);
+	}
+	return NULL;
+}
+
+static void what_grew_while_the_file_was_taken_is_seen(void **state)
+{
+	int fd = *(int *)*state;
+	time_t end = time(NULL) + 3;
+	pthread_t thread;
+	char byte = 'x';
+
+	__atomic_store_n(&is_over, false, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, own_again_and_again, &fd), 0);
+	for (off_t size = SIZE; time(NULL) < end; size++) {
+		assert_int_equal(pwrite(fd, &byte, 1, size), 1);
+		assert_int_equal(read_at(fd, buffer, 2, (__u64)size), 1);
+	}
+	__atomic_store_n(&is_over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+
 static void a_read_whose_end_no_offset_can_name_is_refused(void **state)
 {
 	int fd = *(int *)*state;
@@ -467,6 +498,7 @@ int main(void)
 		CASE(ownership_can_be_ended_and_begun_again),
 		CASE(a_record_lock_of_the_program_is_not_hindered),
 		CASE(a_read_whose_end_no_offset_can_name_is_refused),
+		CASE(what_grew_while_the_file_was_taken_is_seen),
 	};
 
 	core_require_rings();

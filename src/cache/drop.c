@@ -64,10 +64,10 @@ enum cache_verdict cache_drop_try(struct cache_drop *drop)
 	struct file_view view;
 	u64 page, end;
 
-	if (!file_view(drop->binding, &view))
-		return CACHE_DONE;
 	if (cache_is_interrupted())
 		return CACHE_REFUSED;
+	if (!file_view(drop->binding, &view))
+		return CACHE_DONE;
 	page = drop->offset >> PAGE_SHIFT;
 	end = drop->end >> PAGE_SHIFT;
 	end = min_of(end + (drop->end % PAGE_BYTES > 0), view.capacity);

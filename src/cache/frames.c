@@ -81,14 +81,10 @@ const char frames_key;
 
 void frames_wake_slow(void)
 {
-	struct wait_queue *queue = wait_queue_lock(&frames_key);
-	struct wait_entry *entry;
-
+	store_relaxed(&frames_wanted,
+		      0); /* who sets it later is woken as well, or looks once more */
 	/* All: who gets none enqueues again, and who was cancelled keeps nobody waiting. */
-	store_relaxed(&frames_wanted, 0);
-	while ((entry = wait_queue_first_locked(queue, &frames_key)) != NULL)
-		wait_entry_wake_locked(queue, entry);
-	wait_queue_unlock(queue);
+	wait_queue_wake_all(&frames_key);
 }
 
 int frames_init(u64 limit, u64 reserved)

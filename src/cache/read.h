@@ -69,8 +69,8 @@ void cache_hit_unpin(const struct cache_hit *hit);
  * the end of the batch. */
 enum cache_verdict cache_read_wait(struct cache_read *read, struct cache_waiter *waiter);
 
-/* True: it waited, waits no more, and retry() will not be called. False also in a signal handler that
- * cannot look. */
+/* True: it waited, waits no more, and retry() will not be called. False also in a signal handler
+ * that cannot look. */
 bool cache_read_cancel(struct cache_waiter *waiter);
 
 #endif

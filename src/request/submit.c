@@ -174,8 +174,9 @@ static u32 submit_nops(struct ring *ring, u32 count)
 	return done;
 }
 
-/* Pins what the next SQEs read, as far as they are plain reads that hit. Returns how many. */
-static u32 pin_hits(struct ring *ring, u32 count, struct cache_hit *hits)
+/* Pins what the next SQEs read, as far as they are plain reads that hit. Returns how many. They may
+ * have become others when these are copied: what is still to be known of them is in user_data. */
+static u32 pin_hits(struct ring *ring, u32 count, struct cache_hit *hits, u64 *user_data)
 {
 	u32 pinned = 0;
 
@@ -185,7 +186,7 @@ static u32 pin_hits(struct ring *ring, u32 count, struct cache_hit *hits)
 		if (sqe == NULL || !is_plain_read(sqe) ||
 		    !op_table[IORING_OP_READ].hit(ring, sqe, &hits[pinned]))
 			break;
-		pinned++;
+		user_data[pinned++] = load_relaxed(&sqe->user_data);
 	}
 	return pinned;
 }
@@ -198,21 +199,19 @@ static u32 pin_hits(struct ring *ring, u32 count, struct cache_hit *hits)
 static u32 submit_hits(struct ring *ring, u32 count)
 {
 	struct cache_hit hits[HITS_AT_A_TIME];
+	u64 user_data[HITS_AT_A_TIME];
 	u32 pinned, copied = 0;
 
 	count = min_of(count, ring->cq.limit - ring->cq.tail);
-	pinned = pin_hits(ring, min_of(count, (u32)HITS_AT_A_TIME), hits);
+	pinned = pin_hits(ring, min_of(count, (u32)HITS_AT_A_TIME), hits, user_data);
 	while (copied < pinned && cache_hit_copy(&hits[copied]) == 0)
 		copied++;
 	for (u32 i = 0; i < pinned; i++)
 		cache_hit_unpin(&hits[i]);
 	/* One that faults, and those behind it, become requests. */
 	for (u32 i = 0; i < copied; i++) {
-		const struct io_uring_sqe *sqe = sq_peek(&ring->sq, &ring->memory);
-
 		ring->sq.head++;
-		cq_write(&ring->cq, &ring->memory, load_relaxed(&sqe->user_data),
-			 (s32)hits[i].count, 0, NULL);
+		cq_write(&ring->cq, &ring->memory, user_data[i], (s32)hits[i].count, 0, NULL);
 	}
 	ring->stats->ops[IORING_OP_READ].count += copied;
 	if (copied > 0)

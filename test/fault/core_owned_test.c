@@ -438,6 +438,28 @@ static void a_record_lock_of_the_program_is_not_hindered(void **state)
 	close(other);
 }
 
+static void a_read_over_the_queue_itself_harms_nobody_else(void **state)
+{
+	unsigned entries = ring.sq.ring_entries, *array = ring.sq.array;
+	int fd = *(int *)*state;
+
+	if (array == NULL)
+		skip();
+	expect(0, entries * sizeof(*array), 0xff);
+	assert_int_equal(pwrite(fd, expected, SIZE, 0), SIZE);
+	check(fd);
+	/* Each entry of the queue names an SQE that is not there when the first is done. */
+	CORE_PREP(&ring, 1, io_uring_prep_read, fd, array, entries * sizeof(*array), 0);
+	CORE_PREP(&ring, 2, io_uring_prep_read, fd, buffer, 1, 0);
+	assert_in_range(io_uring_submit(&ring), 1, 2);
+	assert_int_equal(core_result(&ring, 1), entries * sizeof(*array));
+	io_uring_cq_advance(&ring, io_uring_cq_ready(&ring));
+	for (unsigned i = 0; i < entries; i++)
+		array[i] = i;
+	core_works(&ring);
+	check(fd);
+}
+
 static bool is_over; /* (a) */
 
 static void *own_again_and_again(void *fd)
@@ -499,6 +521,7 @@ int main(void)
 		CASE(a_record_lock_of_the_program_is_not_hindered),
 		CASE(a_read_whose_end_no_offset_can_name_is_refused),
 		CASE(what_grew_while_the_file_was_taken_is_seen),
+		CASE(a_read_over_the_queue_itself_harms_nobody_else),
 	};
 
 	core_require_rings();

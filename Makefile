@@ -6,12 +6,13 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 N ?= 5000
 SEED ?= 1
+SECONDS ?= 200
 CASES ?=
 
 # $(call setup,DIRECTORY,MESON OPTIONS): once; only what goes wrong is shown
 setup = test -f $(1)/build.ninja || meson setup $(2) $(1) >/dev/null || meson setup $(2) $(1)
 
-.PHONY: all check demo bench install asan ubsan tsan tidy oracle format clean help
+.PHONY: all check demo bench install asan ubsan tsan tidy oracle fuzz format clean help
 
 all: ## build ringside, libringside.so and libringside.a in build/ (the default)
 	@tools/install-packages build
@@ -73,6 +74,11 @@ oracle: ## compare random programs with the kernel: make oracle N=100000 SEED=7
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/test/oracle/oracle --lib $(BUILD)/libringside.so \
 		--known test/oracle/known-differences --programs $(N) --seed $(SEED)
+
+fuzz: ## fuzz each of three targets for 200 s: make fuzz SECONDS=20
+	@tools/install-packages build check
+	@$(MAKE) --no-print-directory all
+	@test/fuzz/run.sh $(BUILD) $(SECONDS)
 
 clean: ## remove what was built
 	@rm -rf build build-asan build-ubsan build-tsan

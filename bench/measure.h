@@ -64,7 +64,7 @@ struct result {
 	struct scaling kernel_scale, ringside_scale, rival_scale; /* MEASURE_SCALE */
 	bool has_stat[3];
 	double stat[3];
-	double bytes; /* MEASURE_HOLD: the largest of the kinds below; MEASURE_CACHE: all beside pages */
+	double bytes; /* MEASURE_HOLD: the largest of the kinds; MEASURE_CACHE: all but pages */
 	double share; /* MEASURE_CACHE: of them in the pages, % */
 	double kind_bytes[HOLD_KINDS];
 };

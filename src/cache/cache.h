@@ -78,9 +78,9 @@ void cache_file_resize(cache_binding binding, u64 size);
  * call when there is neither. Event functions of waiting reads are called from here. */
 void cache_look(void);
 
-/* The same, but completes only some of the fills: the caller goes on with what that gives it, and the
- * device with what that makes it ask for, while the rest waits. True: there may be more, of which
- * no event will tell; who does not look again before it sleeps calls cache_look(). */
+/* The same, but completes only some of the fills: the caller goes on with what that gives it, and
+ * the device with what that makes it ask for, while the rest waits. True: there may be more, of
+ * which no event will tell; who does not look again before it sleeps calls cache_look(). */
 bool cache_look_some(void);
 
 /* Sends fills that were staged; for the end of a batch. Any thread. */

@@ -165,7 +165,8 @@ bool fill_is_available(void);
 /*
  * Case L (read.c), for neighbours: locks missing pages from `page` on, absent (those it
  * installs) or present and not up to date, and stages their fill; at most `count`, up to one
- * that is not missing or the end of the file. A page whose fill failed is missing only as the first.
+ * that is not missing or the end of the file. A page whose fill failed is missing only as
+ * the first.
  * Returns how many; 0: no frame or no fill is to be had at this moment, or the first is not
  * missing (any more). Cache lock.
  */

@@ -36,6 +36,7 @@
 #include "entry/next.h"
 #include "file/own.h"
 #include "host/kernel.h"
+#include "host/usercopy.h"
 
 /* Changes */
 
@@ -85,10 +86,20 @@ static long path_changed(const char *path, long ret)
 	return ret;
 }
 
-/* Writes of the kernel's own from `in` to `out`: `call` makes it, and may move *offset. */
+/* The offset that a call is told by a pointer of the program's, which may be bad: then the call
+ * changes nothing. */
+static u64 offset_at(const void *user)
+{
+	u64 offset;
+
+	return user == NULL || copy_from_user(&offset, user, sizeof(offset)) ? OWN_AT_POSITION
+									     : offset;
+}
+
+/* Writes of the kernel's own to `out`: `call` makes it, and may move what `offset` was read from. */
 #define MOVED(out, offset, call)                                                                   \
 	({                                                                                         \
-		u64 offset_ = (offset) ? (u64) * (offset) : OWN_AT_POSITION;                       \
+		u64 offset_ = (offset);                                                            \
 		struct write_watch watch_;                                                         \
 		long ret_;                                                                         \
 		write_watch_begin(&watch_, out, offset_, 0);                                       \
@@ -131,11 +142,11 @@ long call_file(long nr, long a, long b, long c, long d, long e, long f)
 	case SYS_fallocate:
 		return changed_from((int)a, c, host_call(nr, a, b, c, d));
 	case SYS_copy_file_range:
-		return MOVED((int)c, (s64 *)d, host_call(nr, a, b, c, d, e, f));
+		return MOVED((int)c, offset_at((void *)d), host_call(nr, a, b, c, d, e, f));
 	case SYS_splice:
-		return MOVED((int)c, (s64 *)d, host_call(nr, a, b, c, d, e, f));
+		return MOVED((int)c, offset_at((void *)d), host_call(nr, a, b, c, d, e, f));
 	case SYS_sendfile:
-		return MOVED((int)a, (s64 *)NULL, host_call(nr, a, b, c, d));
+		return MOVED((int)a, OWN_AT_POSITION, host_call(nr, a, b, c, d));
 	case SYS_fadvise64:
 		return advised((int)a, b, c, (int)d);
 	default:
@@ -173,17 +184,18 @@ RS_EXPORT int posix_fallocate64(int fd, off64_t offset, off64_t len)
 RS_EXPORT ssize_t copy_file_range(int in, off64_t *from, int out, off64_t *to, size_t len,
 				  unsigned flags)
 {
-	return MOVED(out, to, next_get(copy_file_range)(in, from, out, to, len, flags));
+	return MOVED(out, offset_at(to), next_get(copy_file_range)(in, from, out, to, len, flags));
 }
 
 RS_EXPORT ssize_t splice(int in, off64_t *from, int out, off64_t *to, size_t len, unsigned flags)
 {
-	return MOVED(out, to, next_get(splice)(in, from, out, to, len, flags));
+	return MOVED(out, offset_at(to), next_get(splice)(in, from, out, to, len, flags));
 }
 
 RS_EXPORT ssize_t sendfile64(int out, int in, off64_t *from, size_t len)
 {
-	return MOVED(out, (s64 *)NULL, libc_result(host_call(SYS_sendfile, out, in, from, len)));
+	return MOVED(out, OWN_AT_POSITION,
+		     libc_result(host_call(SYS_sendfile, out, in, from, len)));
 }
 
 /* Returns an errno value, and leaves errno. */

@@ -38,13 +38,14 @@ void own_resize_locked(struct owned *owned)
 static bool change_init(struct own_change *change, u32 index, u64 offset, u64 end)
 {
 	cache_binding binding = index ? load_acquire(&own_file(index)->binding) : 0;
-	u64 size;
+	u64 size, start;
 
 	if (binding == 0)
 		return false;
 	size = cache_file_size(binding);
+	start = min_of(offset, size);
 	*change = (struct own_change){
-		.drop = {.binding = binding, .offset = min_of(offset, size), .end = end},
+		.drop = {.binding = binding, .offset = start, .end = end},
 		.owned = index,
 		.is_sized = end > size,
 	};

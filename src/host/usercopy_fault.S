@@ -57,7 +57,7 @@ ROUTINE(usercopy_bytes)
 	decl	%ecx
 	jnz	4b
 	jmp	3f
-5:	/* Up to a few pages' parts, the start of a string instruction takes longer than the copy. */
+5:	/* A string instruction takes longer to start than so few bytes take to copy. */
 	cmpq	$2048, %rdx
 	jae	2f
 	cmpb	$0, usercopy_has_avx(%rip)

@@ -38,7 +38,7 @@
 #include "request/poll.h"
 #include "request/ring.h"
 
-#define AIO_DEPTH_MAX  4096
+#define AIO_DEPTH_MAX 4096
 #ifndef RWF_ATOMIC
 #define RWF_ATOMIC 0x40
 #endif

@@ -33,7 +33,7 @@ struct rw {
 	struct rw_cached *cached; /* it was caught by a page of our cache, or NULL (rw_owned.c) */
 	/* written to an exclusive file, pages are still to be dropped; or NULL (rw_change.c) */
 	struct rw_change *change;
-	u32 select_len;                 /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
+	u32 select_len; /* BUFFER_SELECT: bytes at the most; 0: all of the buffer */
 };
 
 /* rw.c */

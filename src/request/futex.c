@@ -252,17 +252,19 @@ static struct futex_waiter *waiter_start_locked(const struct futex_wait *wait)
 /* One that sleeps as is wanted already, or any, or a new one. */
 static struct futex_waiter *waiter_take_locked(const struct futex_wait *wait)
 {
-	struct futex_waiter *waiter, *found = NULL;
+	struct futex_waiter *waiter, *found;
 
 	if (waiters.free.next == NULL)
 		list_init(&waiters.free);
 	if (list_is_empty(&waiters.free))
 		return waiter_start_locked(wait);
+	found = list_last(&waiters.free, struct futex_waiter, node);
 	list_for_each_entry (waiter, &waiters.free, node) {
-		found = waiter;
 		if (wait->words == NULL && waiter->is_private == wait->is_private &&
-		    waiter->mask == wait->mask)
+		    waiter->mask == wait->mask) {
+			found = waiter;
 			break;
+		}
 	}
 	list_del(&found->node);
 	waiters.free_count--;

@@ -155,7 +155,7 @@ static u64 tick(struct ring *ring)
 		watch(ring);
 		return 0;
 	}
-	/* It seems to have left for longer: the next ticks come sooner, so that it is watched soon. */
+	/* It seems to have left for longer: the next ticks come sooner, to watch it soon. */
 	return ring->idle_ticks > 1 ? TICK_SOON_NS : TICK_NS;
 }
 

@@ -88,10 +88,10 @@ enum request_state {
 #define REQ_BUFFER_SEEN  (1u << 25) /* its buffers are at the head of a ring, not used yet */
 #define REQ_BUFFERS_LAST (1u << 26) /* it took the last buffer of its group */
 /* A second CQE says that the memory is no longer used; with, or without its usage (SEND_ZC). */
-#define REQ_NOTIFIES (1u << 27)
+#define REQ_NOTIFIES       (1u << 27)
 #define REQ_NOTIFIES_USAGE (1u << 28)
-#define REQ_POLL_LASTING (1u << 29) /* poll.target is kept registered for it (poll.c) */
-#define REQ_LINKED (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
+#define REQ_POLL_LASTING   (1u << 29) /* poll.target is kept registered for it (poll.c) */
+#define REQ_LINKED         (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
 
 /* What op->issue() says happened. */
 enum issue_verdict {
@@ -119,10 +119,9 @@ struct op_def {
 	void (*finish)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);
-	/* A plain SQE wants what is there: true, `hit` is pinned and to be copied (submit.c). False:
-	 * nothing was done. Driver. NULL: never. */
-	bool (*hit)(const struct ring *ring, const struct io_uring_sqe *sqe,
-		    struct cache_hit *hit);
+	/* A plain SQE wants what is there: true, `hit` is pinned and to be copied (submit.c).
+	 * False: nothing was done. Driver. NULL: never. */
+	bool (*hit)(const struct ring *ring, const struct io_uring_sqe *sqe, struct cache_hit *hit);
 	/* Takes the request back from where the operation itself made it wait (WAIT_PAGE): true,
 	 * and it is the caller's. NULL: that cannot be. Driver. */
 	bool (*unwait)(struct request *req);

@@ -144,7 +144,7 @@ struct ring {
 	struct slab poll_slab;             /* (r) of struct poll_target */
 	/* (r) provided buffers by group (buffers.c); NULL until needed */
 	struct buffer_group *buffer_groups;
-	u32 buffer_rings_mapped; /* (r) groups whose memory is a mapping of ours */
+	u32 buffer_rings_mapped;               /* (r) groups whose memory is a mapping of ours */
 	struct slab buffer_slab;               /* (r) of struct provided_buffer */
 	struct slab alloc[RING_ALLOC_CLASSES]; /* (r) ring_alloc() */
 
@@ -164,7 +164,7 @@ struct ring {
 	struct slab resource_slab;            /* (r) of struct resource */
 	struct restrictions restrictions;     /* (r) */
 	struct ring_region region;            /* (r) */
-	bool waits_by_boottime; /* (r) enter's absolute times are of CLOCK_BOOTTIME */
+	bool waits_by_boottime;               /* (r) enter's absolute times are of CLOCK_BOOTTIME */
 
 	/* The descriptor (syscall/descriptor.c) */
 	int fd;              /* (r) one name of it, -1: registered only */

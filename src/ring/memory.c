@@ -263,8 +263,11 @@ static int contents_take(struct ring_contents *contents, const struct ring_memor
 		return -EOVERFLOW;
 	contents->size = ((size_t)contents->sq_count << memory->sqe_shift) +
 			 ((size_t)contents->cq_count << memory->cqe_shift);
-	contents->entries = contents->size ? pages_alloc(contents->size) : NULL;
-	if (contents->entries == NULL && contents->size)
+	contents->entries = NULL;
+	if (contents->size == 0)
+		return 0;
+	contents->entries = pages_alloc(contents->size);
+	if (contents->entries == NULL)
 		return -ENOMEM;
 	next = contents->entries;
 	for (u32 i = 0; i < contents->sq_count; i++, next += 1u << memory->sqe_shift) {

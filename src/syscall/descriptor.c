@@ -100,7 +100,7 @@ void descriptor_unname(struct ring *ring, int fd)
 
 void descriptor_end_if_unnamed(struct ring *ring)
 {
-	/* Whoever is in a call goes on with it, as in the kernel, where that call holds the file. */
+	/* Whoever is in a call goes on with it: in the kernel that call holds the file. */
 	bool has_callers = ring->sleepers + ring->sq_waiters + load_relaxed(&ring->callers) > 0;
 
 	if (ring->names == 0 && ring->life == RING_ALIVE && !has_callers)

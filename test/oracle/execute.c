@@ -81,7 +81,7 @@ static uint64_t resolve_name(struct arena_side *side, unsigned int name)
 	static const char *const names[NAMES - 1] = {"user.one", "user.two", "no_prefix", "user.",
 						     ""};
 
-	if (name == NAMES - 1)
+	if (name >= NAMES - 1)
 		memset(side->name, 'x', 300);
 	else
 		strcpy(side->name, names[name]);

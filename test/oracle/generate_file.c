@@ -62,7 +62,7 @@ static void buffer_draw(struct generator *g, struct ref *ref, uint32_t len)
  */
 static void buffers_mend(struct op *op)
 {
-	op->addr = op->niov ? (struct ref){.kind = REF_IOV} : (struct ref){.kind = REF_BUF};
+	op->addr = (struct ref){.kind = op->niov ? REF_IOV : REF_BUF};
 	for (int i = 0; i < op->niov; i++) {
 		op->iov[i].base = (struct ref){.kind = REF_BUF, .v = (uint64_t)i * 16};
 		op->iov[i].len %= ARENA_DATA - 16 * OP_IOVECS;

@@ -134,8 +134,8 @@ static void connect_nowhere(struct generator *g)
 void net_op_draw(struct generator *g)
 {
 	static void (*const draws[])(struct generator *) = {file_op_on_stream, socket_op_on_other,
-							    refused_draw, connect_nowhere,
-							    socket_op_draw, socket_op_draw};
+							    refused_draw,      connect_nowhere,
+							    socket_op_draw,    socket_op_draw};
 
 	draws[draw_below(g, sizeof(draws) / sizeof(draws[0]))](g);
 }

@@ -237,7 +237,7 @@ static void open_file(struct file *file)
 				      .size = file->size};
 
 	file->binding = cache_file_open(&source);
-	/* All frames may be in use at this moment: then it is not held, and its reads are refused. */
+	/* All frames may be in use just now: then it is not held, and its reads are refused. */
 }
 
 /* For a call that blocks: it moves the device on itself, but time is ours. */

@@ -234,8 +234,8 @@ static void when_all_frames_are_pinned_reads_wait_for_one_and_none_fails(void **
 	for (u32 i = 0; i < 10; i++)
 		assert_int_equal(readers[i].wakes, 0);
 
-	/* One frame for ten: whoever copied from it last tells those who wait. Who has to see others
-	 * take it too often goes through the kernel's cache. */
+	/* One frame for ten: whoever copied from it last tells those who wait. Who has to see
+	 * others take it too often goes through the kernel's cache. */
 	assert_true(unit_reader_begin(&readers[20], binding, unpin_last() * UNIT_PAGE, 1));
 	unit_readers_run(readers, 10);
 	for (u32 i = 0; i < 10; i++) {

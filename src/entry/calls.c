@@ -73,6 +73,7 @@ static const short call_numbers[] = {
 	SYS_creat,
 #endif
 	SYS_openat,
+	SYS_openat2,
 	SYS_truncate,
 	SYS_ftruncate,
 	SYS_fallocate,

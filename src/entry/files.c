@@ -24,6 +24,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,7 +97,8 @@ static u64 offset_at(const void *user)
 									     : offset;
 }
 
-/* Writes of the kernel's own to `out`: `call` makes it, and may move what `offset` was read from. */
+/* A write to `out` that no plain write is: `call` makes it, and may move what `offset` was read
+ * from. */
 #define MOVED(out, offset, call)                                                                   \
 	({                                                                                         \
 		u64 offset_ = (offset);                                                            \
@@ -114,6 +116,15 @@ static long opened(long fd, int flags)
 	    !process_is_borrowed())
 		own_opened((int)fd, flags);
 	return fd;
+}
+
+static long opened_as(long fd, const struct open_how *how)
+{
+	u64 flags = 0;
+
+	if (fd >= 0)
+		copy_from_user(&flags, &how->flags, sizeof(flags));
+	return opened(fd, (int)flags);
 }
 
 static long advised(int fd, s64 offset, s64 bytes, int advice)
@@ -135,6 +146,8 @@ long call_file(long nr, long a, long b, long c, long d, long e, long f)
 #endif
 	case SYS_openat:
 		return opened(host_call(nr, a, b, c, d), (int)c);
+	case SYS_openat2:
+		return opened_as(host_call(nr, a, b, c, d), (const struct open_how *)c);
 	case SYS_truncate:
 		return path_changed((const char *)a, host_call(nr, a, b));
 	case SYS_ftruncate:
@@ -202,6 +215,44 @@ RS_EXPORT ssize_t sendfile64(int out, int in, off64_t *from, size_t len)
 RS_EXPORT int posix_fadvise64(int fd, off64_t offset, off64_t len, int advice)
 {
 	return (int)-advised(fd, offset, len, advice);
+}
+
+/* libc's own streams write by a call that nobody stands in front of. */
+
+RS_EXPORT int vdprintf(int fd, const char *format, va_list list)
+{
+	return (int)MOVED(fd, OWN_AT_POSITION, next_get(vdprintf)(fd, format, list));
+}
+
+RS_EXPORT int dprintf(int fd, const char *format, ...)
+{
+	va_list list;
+	int ret;
+
+	va_start(list, format);
+	ret = vdprintf(fd, format, list);
+	va_end(list);
+	return ret;
+}
+
+/* What programs call that were compiled with _FORTIFY_SOURCE. */
+int __vdprintf_chk(int fd, int level, const char *format, va_list list);
+int __dprintf_chk(int fd, int level, const char *format, ...);
+
+RS_EXPORT int __vdprintf_chk(int fd, int level, const char *format, va_list list)
+{
+	return (int)MOVED(fd, OWN_AT_POSITION, next_get(vdprintf_chk)(fd, level, format, list));
+}
+
+RS_EXPORT int __dprintf_chk(int fd, int level, const char *format, ...)
+{
+	va_list list;
+	int ret;
+
+	va_start(list, format);
+	ret = __vdprintf_chk(fd, level, format, list);
+	va_end(list);
+	return ret;
 }
 
 /* Opening */

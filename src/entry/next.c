@@ -39,6 +39,8 @@ static const struct {
 	{"posix_fallocate64", &next.posix_fallocate64},
 	{"copy_file_range", &next.copy_file_range},
 	{"splice", &next.splice},
+	{"vdprintf", &next.vdprintf},
+	{"__vdprintf_chk", &next.vdprintf_chk},
 	{"poll", &next.poll},
 	{"ppoll", &next.ppoll},
 	{"select", &next.select},

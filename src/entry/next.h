@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -50,6 +51,8 @@ struct next {
 	int (*posix_fallocate64)(int, off_t, off_t);
 	ssize_t (*copy_file_range)(int, off_t *, int, off_t *, size_t, unsigned);
 	ssize_t (*splice)(int, off_t *, int, off_t *, size_t, unsigned);
+	int (*vdprintf)(int, const char *, va_list);
+	int (*vdprintf_chk)(int, int, const char *, va_list);
 	int (*poll)(struct pollfd *, nfds_t, int);
 	int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
 	int (*select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);

@@ -438,6 +438,28 @@ static void a_record_lock_of_the_program_is_not_hindered(void **state)
 	close(other);
 }
 
+static void what_libc_prints_is_read_back(void **state)
+{
+	int fd = *(int *)*state;
+
+	assert_int_equal(lseek(fd, 4090, SEEK_SET), 4090);
+	expect(4090, 10, 'p');
+	assert_int_equal(dprintf(fd, "%.10s", source), 10);
+	check(fd);
+}
+
+static void a_file_cut_by_openat2_is_empty(void **state)
+{
+	struct open_how how = {.flags = O_RDWR | O_TRUNC | O_CLOEXEC};
+	int fd = *(int *)*state;
+	long other = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	assert_true(other >= 0);
+	expect_size(0);
+	check(fd);
+	close((int)other);
+}
+
 static void a_read_over_the_queue_itself_harms_nobody_else(void **state)
 {
 	unsigned entries = ring.sq.ring_entries, *array = ring.sq.array;
@@ -522,6 +544,8 @@ int main(void)
 		CASE(a_read_whose_end_no_offset_can_name_is_refused),
 		CASE(what_grew_while_the_file_was_taken_is_seen),
 		CASE(a_read_over_the_queue_itself_harms_nobody_else),
+		CASE(what_libc_prints_is_read_back),
+		CASE(a_file_cut_by_openat2_is_empty),
 	};
 
 	core_require_rings();

@@ -2,9 +2,10 @@
  * readahead.h - when to fill more than was asked for
  *
  * One struct a descriptor. It watches the reads that come by; a sequential reader
- * gets a window that doubles up to 512 KiB, and the next window is started when
- * the reader enters the one before, so that it never waits. Not exact when
- * several threads read one descriptor at a time: they then look random.
+ * gets a window that doubles up to 512 KiB, and the next window is started when the
+ * reader enters the one before (at full size the one before that), so that it never
+ * waits. Not exact when several threads read one descriptor at a time: they then look
+ * random.
  *
  * The kernel: struct file_ra_state and mm/readahead.c, with a page flag in place of `next_start`
  */

@@ -182,7 +182,8 @@ bool own_advise(int fd, u64 offset, u64 bytes, int advice)
 	u64 end = bytes && offset + bytes > offset ? offset + bytes : UINT64_MAX;
 	cache_binding binding;
 
-	if (!load_relaxed(&own_is_on) || slot == NULL)
+	/* A negative length is the kernel's to refuse. */
+	if (!load_relaxed(&own_is_on) || slot == NULL || (s64)bytes < 0)
 		return false;
 	if (load_relaxed(&slot->kind) == FILE_UNKNOWN)
 		file_look(fd);
@@ -205,7 +206,6 @@ bool own_advise(int fd, u64 offset, u64 bytes, int advice)
 		cache_prefetch(binding, offset,
 			       min_of(end, cache_file_size(binding)) -
 				       min_of(offset, cache_file_size(binding)));
-		cache_submit();
 		return true;
 	case POSIX_FADV_DONTNEED:
 		if (binding != 0)

@@ -66,9 +66,7 @@ static enum issue_verdict wait_for_page(struct request *req, struct cache_read *
 	struct rw_cached *cached = cached_alloc(req);
 
 	if (cached == NULL || request_hold_file(req))
-		return request_done(req, -ENOMEM);
-	if (read->copied > 0)
-		cached->waiter.wakes = 0;
+		return rw_done(req, -ENOMEM);
 	request_set_state(req, REQUEST_WAIT_PAGE);
 	pending_add(req);
 	stats_count(req->ring->stats, COUNTER_WAITS_PAGE, 1);

@@ -448,6 +448,17 @@ static void what_libc_prints_is_read_back(void **state)
 	check(fd);
 }
 
+static void advice_about_a_negative_length_is_refused(void **state)
+{
+	struct io_uring_sqe *sqe = core_sqe(&ring, 9);
+
+	sqe->opcode = IORING_OP_FADVISE;
+	sqe->fd = *(int *)*state;
+	sqe->fadvise_advice = POSIX_FADV_WILLNEED;
+	sqe->addr = 1ull << 63;
+	assert_int_equal(core_run(&ring, 9), -EINVAL);
+}
+
 static void a_file_cut_by_openat2_is_empty(void **state)
 {
 	struct open_how how = {.flags = O_RDWR | O_TRUNC | O_CLOEXEC};
@@ -546,6 +557,7 @@ int main(void)
 		CASE(a_read_over_the_queue_itself_harms_nobody_else),
 		CASE(what_libc_prints_is_read_back),
 		CASE(a_file_cut_by_openat2_is_empty),
+		CASE(advice_about_a_negative_length_is_refused),
 	};
 
 	core_require_rings();

@@ -26,7 +26,7 @@
  *
  * The retry runs the whole try again, from the first byte that was not copied: what the
  * page was when it was unlocked is stale by then. It may find it filled; or gone again
- * or dropped, and is caught anew; or failed, and then it is case L once, and -EIO the
+ * or dropped, and is caught anew; or failed, and then it is case L once, and FAILED the
  * second time; or the file is not held any more, and the read goes on through the
  * kernel's cache (REFUSED), from where it is.
  *

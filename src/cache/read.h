@@ -36,7 +36,7 @@ enum cache_verdict {
 	CACHE_WAITING, /* waiter->retry() will be called, or was */
 	CACHE_RETRY,   /* it is there by now: try again */
 	CACHE_FAULT,   /* the program's memory: -EFAULT unless a byte was copied */
-	CACHE_FAILED,  /* the device, twice: -EIO unless a byte was copied */
+	CACHE_FAILED,  /* the device, twice: -EIO, unless there is another way to read it */
 	CACHE_REFUSED, /* not held (any more), or cannot be had here: through the kernel's cache */
 };
 

@@ -75,13 +75,11 @@ static enum issue_verdict wait_for_page(struct request *req, struct cache_read *
 	switch (cache_read_wait(read, &cached->waiter)) {
 	case CACHE_WAITING:
 		return ISSUE_WAITING;
-	case CACHE_FAILED:
-		req->flags |= REQ_FINISHED;
-		rw_done(req, -EIO);
-		break;
 	case CACHE_RETRY:
 		break;
 	default:
+		/* CACHE_FAILED, too: what a direct read could not have, a buffered one may, or it
+		 * says what the program is to be told. On a failing disk that is -EIO again. */
 		cached->is_refused = true;
 		break;
 	}

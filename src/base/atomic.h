@@ -29,16 +29,19 @@
 #define compare_exchange_release(p, expected, v)                                                   \
 	__atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 
-/* Orders every earlier access before every later one, in all threads (store-then-load included). */
+/*
+ * barrier_full() orders every earlier access before every later one, in all threads (store-then-load
+ * included); barrier_acquire() every earlier load before every later access.
+ */
 #if defined(__SANITIZE_THREAD__)
 /* ThreadSanitizer knows no fences; an exchange orders as much. */
-#define barrier_full() ((void)__atomic_exchange_n(&(unsigned){0}, 1u, __ATOMIC_SEQ_CST))
+#define barrier_full()    ((void)__atomic_exchange_n(&(unsigned){0}, 1u, __ATOMIC_SEQ_CST))
+#define barrier_acquire() barrier_full()
 #else
-#define barrier_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define barrier_full()    __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define barrier_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #endif
 
-/* Orders every earlier load before every later access. */
-#define barrier_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 
 /* Orders nothing for the processor: for the frequent side of an asymmetric barrier
  * (host/membarrier.h). */

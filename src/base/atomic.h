@@ -30,8 +30,8 @@
 	__atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 
 /*
- * barrier_full() orders every earlier access before every later one, in all threads (store-then-load
- * included); barrier_acquire() every earlier load before every later access.
+ * barrier_full() orders every earlier access before every later one, in all threads, a store before
+ * a load as well; barrier_acquire() every earlier load before every later access.
  */
 #if defined(__SANITIZE_THREAD__)
 /* ThreadSanitizer knows no fences; an exchange orders as much. */
@@ -41,7 +41,6 @@
 #define barrier_full()    __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define barrier_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #endif
-
 
 /* Orders nothing for the processor: for the frequent side of an asymmetric barrier
  * (host/membarrier.h). */

@@ -40,12 +40,12 @@ OP_PREP(nop)
 	return 0;
 }
 
-/* IORING_NOP_FILE: the file must be there, and that is all. */
-static bool has_file(const struct request *req, bool is_fixed)
+/* IORING_NOP_FILE: the file must be there, and that is all. Either flag makes it a fixed one. */
+static bool has_file(const struct request *req, u32 nop_flags)
 {
 	const struct resource *resource;
 
-	if (!is_fixed)
+	if (!(nop_flags & IORING_NOP_FIXED_FILE || req->flags & IOSQE_FIXED_FILE))
 		return file_classify(req->fd) != FILE_UNKNOWN;
 	resource = resource_lookup(&req->ring->files, (u32)req->fd);
 	return resource != NULL && resource->file != NULL;
@@ -58,7 +58,7 @@ OP_ISSUE(nop)
 
 	if (nop->flags & IORING_NOP_CQE32)
 		req->flags |= REQ_WIDE_CQE; /* one that is cancelled has the usual size */
-	if (nop->flags & IORING_NOP_FILE && !has_file(req, nop->flags & IORING_NOP_FIXED_FILE))
+	if (nop->flags & IORING_NOP_FILE && !has_file(req, nop->flags))
 		result = -EBADF;
 	else if (nop->flags & IORING_NOP_FIXED_BUFFER &&
 		 resource_lookup(&req->ring->buffers, req->buf_index) == NULL)

@@ -46,6 +46,9 @@
 #define RWF_DONTCACHE 0x80
 #endif
 #define RWF_KNOWN 0x1ff /* of kernel 6.18: RWF_HIPRI to RWF_NOSIGNAL */
+/* A file must be able to do these, or it refuses them. The others it need not even know of. */
+#define RWF_ASKING (RWF_NOWAIT | RWF_ATOMIC | RWF_DONTCACHE)
+#define RWF_MILD   (RWF_KNOWN & ~RWF_ASKING)
 
 /* What a page-in or AIO needs; from the moment it waits until it completes. */
 struct rw_page {
@@ -478,15 +481,18 @@ static enum issue_verdict rw_direct(struct request *req, bool is_write)
 
 static enum issue_verdict rw_stream(struct request *req, bool is_write)
 {
+	struct rw *rw = request_data(req, struct rw);
 	u32 events = is_write ? EPOLLOUT : EPOLLIN;
 	int fd = request_fd(req), ready;
 	long n = call_rw(req, is_write, OFFSET_CURRENT, RWF_NOWAIT);
 
 	if (n == -EAGAIN)
 		return ISSUE_POLL;
-	if (n != -EOPNOTSUPP || request_data(req, struct rw)->rw_flags)
+	if (n != -EOPNOTSUPP || rw->rw_flags & ~RWF_MILD)
 		return rw_done(req, n);
-	/* Its driver knows no RWF_NOWAIT (a tty, inotify, ...). */
+	/* Its driver knows no RWF_NOWAIT (a tty, inotify, ...), or no flags: a request does not
+	 * mind. */
+	rw->rw_flags = 0;
 	ready = poll_now(fd, events);
 	if (ready < 0)
 		return request_done(req, ready);
@@ -506,7 +512,7 @@ static enum issue_verdict rw_other(struct request *req, bool is_write)
 
 	/* The system call refuses flags where there is nothing that could heed them; a request
 	 * does not. */
-	if (n == -EOPNOTSUPP && !(rw->rw_flags & ~RWF_KNOWN))
+	if (n == -EOPNOTSUPP && !(rw->rw_flags & ~RWF_MILD))
 		n = host_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), rw->iov,
 			      rw->iov_count, rw->offset, 0, 0);
 	return rw_done(req, n);
@@ -539,13 +545,15 @@ static enum issue_verdict rw_refuse(struct request *req, bool is_write, int err)
 	return request_done(req, err);
 }
 
-static enum issue_verdict rw_negative_offset(struct request *req, bool is_write)
+/* A character device that has offsets is no stream, though it is of that kind. */
+static bool has_offsets(const struct request *req)
 {
-	/* Streams have no offsets. */
-	if (file_kind_hint(request_fd(req)) == FILE_STREAM &&
-	    request_data(req, struct rw)->iov_count > 0)
-		return rw_by_kind(req, is_write);
-	return rw_refuse(req, is_write, -EINVAL);
+	struct stat st;
+
+	if (file_kind_hint(request_fd(req)) != FILE_STREAM)
+		return true;
+	return host_call(SYS_fstat, request_fd(req), &st) == 0 && S_ISCHR(st.st_mode) &&
+	       host_call(SYS_lseek, request_fd(req), 0, SEEK_CUR) >= 0;
 }
 
 /* A ring cannot be read or written; the memfd behind it would oblige. */
@@ -558,15 +566,17 @@ static bool is_ring(const struct request *req)
 }
 
 /*
- * Whether the file has what a flag asks for, where there is nothing to transfer: the system call
- * then returns before it looks. So it is asked to transfer a byte where no memory can be.
+ * Whether the file lacks what a flag asks for, where there is nothing to transfer: the system call
+ * then returns before it looks. So it is asked to transfer a byte where no memory can be. A
+ * stream is not asked about RWF_NOWAIT: it could lose what it hands out.
  */
 static bool file_refuses(const struct request *req, bool is_write, int flags)
 {
 	struct iovec nowhere = {.iov_base = (void *)sizeof(u64), .iov_len = 1};
 
-	return host_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), &nowhere, 1, 0, 0,
-			 flags) == -EOPNOTSUPP;
+	flags &= has_offsets(req) ? RWF_ASKING : RWF_ASKING & ~RWF_NOWAIT;
+	return flags && host_call(is_write ? SYS_pwritev2 : SYS_preadv2, request_fd(req), &nowhere,
+				  1, 0, 0, flags) == -EOPNOTSUPP;
 }
 
 static bool is_fixed(const struct request *req)
@@ -600,18 +610,16 @@ static enum issue_verdict rw_issue(struct request *req, bool is_write)
 	}
 	/* Flags are looked at even if there is nothing to transfer, and before the offset: the
 	 * system call would not. */
-	if (unlikely(rw->rw_flags & ~RWF_KNOWN) &&
-	    (rw->wanted == 0 || ((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT)))
-		return rw_refuse(req, is_write, -EOPNOTSUPP);
-	if (unlikely(rw->rw_flags & (RWF_ATOMIC | RWF_DONTCACHE)) && rw->wanted == 0 &&
-	    file_refuses(req, is_write, rw->rw_flags & (RWF_ATOMIC | RWF_DONTCACHE)))
+	if (unlikely(rw->rw_flags & ~RWF_MILD) &&
+	    (rw->wanted == 0 || ((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT)) &&
+	    (rw->rw_flags & ~RWF_KNOWN || file_refuses(req, is_write, rw->rw_flags)))
 		return rw_refuse(req, is_write, -EOPNOTSUPP);
 	/* Polled completion is the ring's way of working, or it is not. */
 	if (unlikely(rw->rw_flags & RWF_HIPRI) &&
 	    !(rw->rw_flags & ~RWF_KNOWN || req->ring->setup_flags & IORING_SETUP_IOPOLL))
 		return rw_refuse(req, is_write, -EINVAL);
 	if (unlikely((s64)rw->offset < 0 && rw->offset != OFFSET_CURRENT))
-		return rw_negative_offset(req, is_write);
+		return rw_refuse(req, is_write, -EINVAL); /* streams too, which have none */
 	return rw_by_kind(req, is_write);
 }
 

@@ -272,6 +272,69 @@ static void a_blocked_call_is_found_by_its_descriptor(void **state)
 	close(listener);
 }
 
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x40
+#endif
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80 /* since Linux 6.14 */
+#endif
+
+static int read_with_flags(int fd, unsigned length, __u64 offset, int flags)
+{
+	static char memory[16];
+	struct io_uring_sqe *sqe =
+		CORE_PREP(&ring, 1, io_uring_prep_read, fd, memory, length, offset);
+
+	sqe->rw_flags = flags;
+	return core_run(&ring, 1);
+}
+
+/* With and without bytes to read, at an offset that is none. */
+static void refused(int fd, int flags)
+{
+	assert_int_equal(read_with_flags(fd, 8, 0, flags), -EOPNOTSUPP);
+	assert_int_equal(read_with_flags(fd, 0, 0, flags), -EOPNOTSUPP);
+	assert_int_equal(read_with_flags(fd, 8, (__u64)-5, flags), -EOPNOTSUPP);
+}
+
+static void a_flag_is_refused_before_the_file_is_read(void **state)
+{
+	int directory = open("/", O_RDONLY | O_DIRECTORY), full = open("/dev/full", O_RDONLY);
+	int version = open("/proc/version", O_RDONLY);
+
+	(void)state;
+	refused(directory, RWF_NOWAIT);
+	refused(directory, RWF_ATOMIC);
+	refused(directory, RWF_DONTCACHE);
+	refused(directory, 0x40000000);
+	refused(full, RWF_NOWAIT);
+	refused(full, RWF_DONTCACHE);
+	assert_int_equal(read_with_flags(version, 0, 0, RWF_NOWAIT), -EOPNOTSUPP);
+	refused(version, RWF_DONTCACHE);
+	assert_int_equal(read_with_flags(directory, 8, 0, RWF_DSYNC), -EISDIR);
+	assert_int_equal(read_with_flags(full, 8, 0, RWF_DSYNC), 8);
+	close(directory);
+	close(full);
+	close(version);
+}
+
+static void no_file_has_negative_offsets_but_the_current(void **state)
+{
+	int null = open("/dev/null", O_RDONLY), fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(read_with_flags(null, 8, 0, 0), 0);
+	assert_int_equal(read_with_flags(null, 8, (__u64)-5, 0), -EINVAL);
+	assert_int_equal(read_with_flags(fds[0], 8, (__u64)-5, 0), -EINVAL);
+	assert_int_equal(read_with_flags(fds[0], 0, (__u64)-5, 0), -EINVAL);
+	assert_int_equal(read_with_flags(fds[0], 8, (__u64)-1, 0), 1);
+	close(null);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +351,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_blocked_call_is_found_by_its_descriptor, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_flag_is_refused_before_the_file_is_read, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(no_file_has_negative_offsets_but_the_current, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(iopoll_takes_direct_files_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(deferred_links_are_told_to_the_eventfd, setup,
 						teardown),

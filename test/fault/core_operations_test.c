@@ -529,6 +529,16 @@ static int nop_run(unsigned flags, int result, int fd, unsigned buffer)
 	return core_run(&ring, 1);
 }
 
+/* The same with the flag that other operations have. */
+static int nop_run_fixed(unsigned flags, int slot)
+{
+	struct io_uring_sqe *sqe = newer_sqe(&ring, IORING_OP_NOP, slot, NULL, 0, 1);
+
+	sqe->rw_flags = (int)flags;
+	sqe->flags = IOSQE_FIXED_FILE;
+	return core_run(&ring, 1);
+}
+
 static void a_nop_looks_for_what_it_is_asked_to(void **state)
 {
 	const unsigned inject = 1, file = NEWER_NOP_FILE, fixed = NEWER_NOP_FIXED_FILE;
@@ -550,6 +560,9 @@ static void a_nop_looks_for_what_it_is_asked_to(void **state)
 	assert_int_equal(io_uring_register_files(&ring, &zero, 1), 0);
 	assert_int_equal(nop_run(file | fixed | tw, 0, 0, 0), 0);
 	assert_int_equal(nop_run(file | fixed, 0, 1, 0), -EBADF);
+	assert_int_equal(nop_run_fixed(file, 0), 0);
+	assert_int_equal(nop_run_fixed(file, 1), -EBADF); /* open, but no fixed file */
+	assert_int_equal(nop_run_fixed(tw, 1), 0);
 	assert_int_equal(io_uring_unregister_files(&ring), 0);
 	assert_int_equal(nop_run(buffer, 0, 0, 0), -EFAULT);
 	assert_int_equal(io_uring_register_buffers(&ring, &vector, 1), 0);

@@ -553,6 +553,30 @@ static bool cancel_many(struct generator *g, uint8_t object, int opcode)
 	return true;
 }
 
+static bool is_waiting(const struct generator *g, int op)
+{
+	for (int i = 0; i < WAITING_MAX; i++)
+		if (g->waiting[i].live && g->waiting[i].op == op)
+			return true;
+	return false;
+}
+
+/* Whether this batch has a request on the object that does not wait: a worker may hold it for a
+ * moment, where a cancel by descriptor finds it. */
+static bool is_used_in_passing(const struct generator *g, uint8_t object)
+{
+	for (int i = g->program->nops - 1; i >= 0 && g->program->ops[i].batch == g->batch; i--) {
+		const struct op *op = &g->program->ops[i];
+		bool is_named = op->fd.kind == REF_OBJ && op->fd.a == object;
+
+		if (op->sqe.flags & IOSQE_FIXED_FILE)
+			is_named = op->fd.v < PROGRAM_SLOTS && g->slots[op->fd.v] == object;
+		if (is_named && !is_waiting(g, i))
+			return true;
+	}
+	return false;
+}
+
 static bool cancel_draw(struct generator *g)
 {
 	struct waiting *w = draw_waiting(g);
@@ -573,6 +597,8 @@ static bool cancel_draw(struct generator *g)
 	/* A cancel of anything finds what a worker runs at the moment: only the first does not. */
 	if (pick >= 75 && g->program->nops &&
 	    g->program->ops[g->program->nops - 1].batch == g->batch)
+		return false;
+	if (pick < 75 && w->object < OBJ_COUNT && is_used_in_passing(g, w->object))
 		return false;
 	op = op_add(g, IORING_OP_ASYNC_CANCEL);
 	if (pick < 75 && w->object < OBJ_COUNT) {

@@ -131,6 +131,7 @@ void own_write_begin_slow(struct own_writer *writer, int fd, u64 offset, int rw_
 
 struct own_range own_write_range(const struct own_writer *writer, int fd, u64 offset, u64 bytes)
 {
+	u64 begin, end;
 	s64 after;
 
 	if (writer->is_owned && writer->is_append)
@@ -143,10 +144,9 @@ struct own_range own_write_range(const struct own_writer *writer, int fd, u64 of
 	if (!writer->is_owned || writer->position < 0 || after < (s64)bytes)
 		return (struct own_range){0, UINT64_MAX};
 	/* Another thread's write may have moved the position as well: both ends count. */
-	return (struct own_range){
-		min_of((u64)writer->position, (u64)after - bytes),
-		max_of((u64)writer->position + bytes, (u64)after),
-	};
+	begin = min_of((u64)writer->position, (u64)after - bytes);
+	end = max_of((u64)writer->position + bytes, (u64)after);
+	return (struct own_range){begin, end};
 }
 
 void own_changed_inode(const struct stat *status)

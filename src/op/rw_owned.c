@@ -101,8 +101,8 @@ enum issue_verdict read_owned(struct request *req)
 	};
 	enum cache_verdict verdict;
 
-	/* The position of the file is the kernel's, and so are flags but that of not waiting, and to
-	 * refuse an end that no offset can name. */
+	/* The position of the file is the kernel's, and so are flags but that of not waiting, and
+	 * to refuse an end that no offset can name. */
 	if (unlikely(read.binding == 0 || rw->offset == OFFSET_CURRENT ||
 		     rw->rw_flags & ~RWF_NOWAIT ||
 		     (s64)(rw->offset + rw->wanted - rw->copied) < 0 ||

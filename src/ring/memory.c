@@ -296,6 +296,8 @@ static void contents_put(struct ring_contents *contents, const struct ring_memor
 	memset(memory->cqes, 0, (size_t)memory->cq_entries << memory->cqe_shift);
 	if (array != NULL)
 		memset(array, 0, memory->sq_entries * sizeof(u32));
+	if (contents->entries == NULL)
+		return;
 	for (u32 i = 0; i < contents->sq_count; i++, next += 1u << memory->sqe_shift) {
 		size_t slot = (contents->sq_head + i) & (memory->sq_entries - 1);
 
@@ -306,8 +308,7 @@ static void contents_put(struct ring_contents *contents, const struct ring_memor
 
 		memcpy(memory->cqes + (slot << memory->cqe_shift), next, 1u << memory->cqe_shift);
 	}
-	if (contents->entries != NULL)
-		pages_free(contents->entries, contents->size);
+	pages_free(contents->entries, contents->size);
 }
 
 int ring_memory_resize(struct ring_memory *memory, struct io_uring_params *params, u32 sq_head,

@@ -56,6 +56,7 @@ long call_closing(int fd)
 void call_closed(int fd)
 {
 	own_close_end(fd);
+	file_closed();
 }
 
 long call_close(int fd)
@@ -162,6 +163,7 @@ long call_close_range(unsigned first, unsigned last, unsigned flags)
 		closing_range(first, last);
 	err = close_pieces(first, last, flags);
 	own_close_all_end();
+	file_closed();
 	return err;
 }
 
@@ -203,6 +205,7 @@ long call_dup3(int from, int to, int flags)
 	if (!err)
 		err = duplicated(from, host_call(SYS_dup3, from, to, flags));
 	own_close_end(to);
+	file_closed();
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #include "file/file.h"
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sys/stat.h>
 
 #include "base/assert.h"
@@ -11,6 +12,7 @@
 #include "base/pages.h"
 #include "base/slab.h"
 #include "file/own.h"
+#include "host/fd.h"
 #include "host/kernel.h"
 
 /* More held files than numbers cannot exist, plus the detached ones. */
@@ -23,6 +25,12 @@ static struct lock file_lock;
 static bool locked_for_fork;  /* (q: file_lock) by file_fork_prepare() */
 static struct slab file_slab; /* (q: file_lock) type-stable: an object is only ever a struct file */
 static int held_end;          /* (q: file_lock) numbers from here on were never held */
+
+#define PARKED_BUCKETS 256
+
+/* (q: file_lock) Duplicates that could not be closed, by the program's number; of none: orphans. */
+static struct file *parked[PARKED_BUCKETS], *orphans;
+u32 file_orphans;
 
 static enum file_kind kind_of(const struct stat *status, int flags)
 {
@@ -105,7 +113,7 @@ static struct file *file_create(int fd)
 	_Static_assert(sizeof(struct file) <= 32, "a file fits its slab object");
 	file = slab_alloc(&file_slab);
 	if (file != NULL)
-		*file = (struct file){.fd = fd};
+		*file = (struct file){.fd = fd, .number = FILE_NO_NUMBER};
 	return file;
 }
 
@@ -129,8 +137,118 @@ struct file *file_hold(int fd)
 	return file;
 }
 
-/* `copy` is private, or -errno. */
-static struct file *file_of_private(int copy, int *err)
+static struct file **parked_bucket(int number)
+{
+	return &parked[(u32)number % PARKED_BUCKETS];
+}
+
+static void park_locked(struct file *file)
+{
+	struct fd_slot *slot = fd_slot(file->number);
+	struct file **list = slot ? parked_bucket(file->number) : &orphans;
+
+	file->next = *list;
+	*list = file;
+	if (slot != NULL)
+		store_relaxed(&slot->parked, true);
+	else
+		add_relaxed(&file_orphans, 1);
+}
+
+/* The parked duplicates of a number become orphans. */
+static void orphan_locked(int number)
+{
+	struct file **at = parked_bucket(number), *file;
+
+	store_relaxed(&fd_slots[number].parked, false);
+	while ((file = *at) != NULL) {
+		if (file->number != number) {
+			at = &file->next;
+			continue;
+		}
+		*at = file->next;
+		file->number = FILE_CLOSED_NUMBER;
+		park_locked(file);
+	}
+}
+
+/* Whether two numbers are one open file: a number that was closed unseen may mean another. */
+static bool is_same_file(int fd, int other)
+{
+	long pid = host_call(SYS_getpid);
+	long order = host_call(SYS_kcmp, pid, pid, KCMP_FILE, fd, other);
+	struct stat status, others;
+
+	if (order >= 0)
+		return order == 0;
+	/* Where kcmp(2) is refused: it can only be the same file, opened again in the same way. */
+	return host_call(SYS_fcntl, fd, F_GETFL) == host_call(SYS_fcntl, other, F_GETFL) &&
+	       own_status(fd, &status) == 0 && own_status(other, &others) == 0 &&
+	       status.st_dev == others.st_dev && status.st_ino == others.st_ino;
+}
+
+/* A parked duplicate of what number fd means now, with a reference, or NULL. */
+static struct file *unpark(int fd)
+{
+	struct fd_slot *slot = fd_slot(fd);
+	struct file **at, *file;
+
+	if (likely(slot == NULL || !load_relaxed(&slot->parked)))
+		return NULL;
+	lock_acquire(&file_lock);
+	for (at = parked_bucket(fd); (file = *at) != NULL; at = &file->next)
+		if (file->number == fd)
+			break;
+	if (file != NULL && !is_same_file(fd, file->fd)) {
+		orphan_locked(fd);
+		file = NULL;
+	}
+	if (file != NULL) {
+		*at = file->next;
+		file->refs = 1;
+	}
+	lock_release(&file_lock);
+	return file;
+}
+
+/* Without references, and in no list. */
+static void close_or_park(struct file *file)
+{
+	enum fd_locks locks = fd_locks(file->fd);
+	bool must_stay = locks == FD_LOCKS_OURS ||
+			 (locks == FD_LOCKS_HIDDEN && file->number != FILE_CLOSED_NUMBER);
+	int fd = file->fd;
+
+	file_forget(fd);
+	lock_acquire(&file_lock);
+	if (must_stay)
+		park_locked(file);
+	else
+		slab_free(&file_slab, file);
+	lock_release(&file_lock);
+	if (!must_stay)
+		fd_close_private(fd);
+}
+
+void file_closed_slow(void)
+{
+	struct file *list, *file;
+
+	if (lock_is_mine(&file_lock))
+		return; /* a signal handler's close(): another one will look */
+	lock_acquire(&file_lock);
+	list = orphans;
+	orphans = NULL;
+	store_relaxed(&file_orphans, 0);
+	lock_release(&file_lock);
+	while ((file = list) != NULL) {
+		list = file->next;
+		close_or_park(file);
+	}
+}
+
+/* `copy` is private, or -errno; `number`: what it is a duplicate of, or FILE_NO_NUMBER. */
+static struct file *file_of_private(int copy, int number, int *err)
 {
 	struct file *file;
 
@@ -142,8 +260,10 @@ static struct file *file_of_private(int copy, int *err)
 		own_join(copy); /* a worker may write to it when the program's number is closed */
 	lock_acquire(&file_lock);
 	file = file_create(copy);
-	if (file != NULL)
+	if (file != NULL) {
 		file->refs = 1;
+		file->number = number;
+	}
 	lock_release(&file_lock);
 	if (file == NULL) {
 		fd_close_private(copy);
@@ -154,12 +274,18 @@ static struct file *file_of_private(int copy, int *err)
 
 struct file *file_duplicate(int fd, int *err)
 {
-	return file_of_private(fd_duplicate_private(fd), err);
+	struct file *file = unpark(fd);
+
+	if (likely(file == NULL))
+		return file_of_private(fd_duplicate_private(fd), fd, err);
+	if (load_relaxed(&own_is_on))
+		own_join(file->fd);
+	return file;
 }
 
 struct file *file_adopt(int fd, int *err)
 {
-	return file_of_private(fd_make_private(fd), err);
+	return file_of_private(fd_make_private(fd), FILE_NO_NUMBER, err);
 }
 
 void file_get(struct file *file)
@@ -173,7 +299,7 @@ void file_get(struct file *file)
 void file_put(struct file *file)
 {
 	struct fd_slot *slot;
-	int private_fd = -1;
+	bool is_private = false;
 
 	lock_acquire(&file_lock);
 	rs_assert(file->refs > 0);
@@ -181,14 +307,14 @@ void file_put(struct file *file)
 		slot = fd_slot(file->fd);
 		if (slot != NULL && slot->file == file)
 			store_relaxed(&slot->file, NULL);
-		else if (fd_is_private(file->fd))
-			private_fd = file->fd;
-		slab_free(&file_slab, file);
+		else
+			is_private = fd_is_private(file->fd);
+		if (!is_private)
+			slab_free(&file_slab, file);
 	}
 	lock_release(&file_lock);
-	if (private_fd >= 0)
-		file_forget(private_fd);
-	fd_close_private(private_fd);
+	if (is_private)
+		close_or_park(file);
 }
 
 struct file *file_detach(int fd)
@@ -197,12 +323,14 @@ struct file *file_detach(int fd)
 	struct file *file;
 
 	/* A signal handler came between in the midst of the few instructions that hold the lock. */
-	if (slot == NULL || load_relaxed(&slot->file) == NULL ||
+	if (slot == NULL || (load_relaxed(&slot->file) == NULL && !load_relaxed(&slot->parked)) ||
 	    unlikely(lock_is_mine(&file_lock))) {
 		file_forget(fd);
 		return NULL;
 	}
 	lock_acquire(&file_lock);
+	if (slot->parked)
+		orphan_locked(fd); /* file_closed() closes them */
 	file = slot->file;
 	if (file != NULL) {
 		int copy = fd_duplicate_private(fd);
@@ -213,6 +341,7 @@ struct file *file_detach(int fd)
 		rs_assert(file->fd == fd);
 		store_relaxed(&slot->file, NULL);
 		file->refs++;
+		file->number = FILE_CLOSED_NUMBER;
 		store_release(&file->fd, copy < 0 ? -1 : copy); /* pairs with file_fd() */
 	}
 	lock_release(&file_lock);
@@ -240,5 +369,13 @@ void file_fork_child(void)
 	for (int fd = 0; fd < held_end; fd++)
 		fd_slots[fd].file = NULL;
 	held_end = 0;
+	/* Their private numbers were closed by fd_fork_child(); locks are not inherited. */
+	for (u32 i = 0; i < PARKED_BUCKETS; i++) {
+		for (struct file *file = parked[i]; file != NULL; file = file->next)
+			fd_slots[file->number].parked = false;
+		parked[i] = NULL;
+	}
+	orphans = NULL;
+	file_orphans = 0;
 	file_lock = LOCK_INIT;
 }

@@ -9,6 +9,11 @@
  *   exists for each number that anybody holds; it says which number to use now.
  * - When the program closes or replaces the number, file_detach() moves the
  *   file to a private duplicate first. Nothing is duplicated in the ordinary case.
+ * - A process's POSIX record locks on a file go with any close() of that file by the process,
+ *   also with that of a duplicate of ours. In the kernel the end of a request closes nothing. So
+ *   a duplicate whose file has locks is parked instead of closed, and is what the next
+ *   file_duplicate() of the same number gets: there are no more than were in use at once. It is
+ *   closed when the program has closed the number, for its locks have gone then.
  *
  * What a descriptor is (file_kind) is remembered by number. The memory is a hint:
  * a number that was closed behind our back (an inline-assembly close) may mean
@@ -19,7 +24,9 @@
  * Invariants:  F1 a file with references has an open descriptor, or fd == -1 if no duplicate
  *                 could be made when the program closed its number: its requests get -EBADF
  *              F2 fd_slots[n].file, if set, has ->fd == n
- * Locks:       one lock, file_lock, for the slots' `file`; a leaf
+ *              F3 no close of ours takes a record lock from the program; who sets one by
+ *                 another thread between the look for it and the close loses it all the same
+ * Locks:       one lock, file_lock, for the slots' `file` and what is parked; a leaf
  * The kernel:  struct file and fget(); there a file is its own truth, no hints
  */
 #ifndef RS_FILE_FILE_H
@@ -39,11 +46,15 @@ enum file_kind {
 	FILE_OTHER, /* directory, O_PATH, ...: the kernel will say what is wrong */
 };
 
-/* From the first file_hold() of a number to the last file_put(). */
+#define FILE_NO_NUMBER     (-1)
+#define FILE_CLOSED_NUMBER (-2) /* the program closed it, and so gave up its locks */
+
+/* From the first file_hold() of a number to the last file_put(), or parked for longer. */
 struct file {
-	u32 refs;          /* (q: file_lock) */
+	u32 refs;          /* (q: file_lock); 0: parked */
 	s32 fd;            /* (a) number to use now; changed by file_detach() only */
-	struct file *next; /* (q: file_lock) free list */
+	struct file *next; /* (q: file_lock) free list, or the parked ones */
+	s32 number;        /* (q: file_lock) what fd duplicates, or FILE_NO_NUMBER, ... */
 };
 
 struct fd_slot {
@@ -54,6 +65,7 @@ struct fd_slot {
 	u32 owned;   /* (a) the file that it is attached to, or 0 (own.h) */
 	u32 closes;  /* (a) closes under way, and how many there were (own.h) */
 	u8 kind;     /* (a) enum file_kind, a hint */
+	bool parked; /* (q: file_lock) to store; (a): there are parked duplicates of it */
 };
 
 extern struct fd_slot fd_slots[FD_SLOTS];
@@ -124,6 +136,16 @@ static inline int file_fd(const struct file *file)
  * (syscall/descriptor.c) before the kernel closes it. NULL if nobody does.
  */
 struct file *file_detach(int fd);
+
+/* The program has closed a number: what is parked without need is closed. Any thread. */
+void file_closed_slow(void);
+extern u32 file_orphans; /* (a) parked, and of no number */
+
+static inline void file_closed(void)
+{
+	if (unlikely(load_relaxed(&file_orphans) > 0))
+		file_closed_slow();
+}
 
 /* Around a fork(): nobody is in the midst of a change. The child holds no file. */
 void file_fork_prepare(void);

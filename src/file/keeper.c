@@ -86,7 +86,7 @@ static void opened(int watch, u64 now)
 			continue;
 		owned->opens_seen++;
 		if (owned->judge_at_ns == 0)
-			owned->judge_at_ns = now + JUDGE_NS;
+			store_relaxed(&owned->judge_at_ns, now + JUDGE_NS);
 	}
 }
 
@@ -125,7 +125,7 @@ static void judge(struct owned *owned, u64 now)
 {
 	if (owned->judge_at_ns == 0 || now < owned->judge_at_ns)
 		return;
-	owned->judge_at_ns = 0;
+	store_relaxed(&owned->judge_at_ns, 0);
 	if (owned->opens_seen > load_relaxed(&owned->opens_own) && !owned->is_reported)
 		report(owned);
 	/* Opens of ours that inotify told of as one would hide others' for ever. */
@@ -194,12 +194,13 @@ static void visit(struct owned *owned, u64 now)
 static bool is_concerned(const struct owned *owned, u64 now)
 {
 	u32 state = load_acquire(&owned->state);
+	u64 judge_at_ns = load_relaxed(&owned->judge_at_ns);
 
 	if (state != OWN_HELD && state != OWN_IDLE)
 		return false;
 	return load_relaxed(&owned->needs) ||
 	       (load_relaxed(&owned->descriptors) == 0 && has_files(owned)) ||
-	       (owned->judge_at_ns && now >= owned->judge_at_ns);
+	       (judge_at_ns && now >= judge_at_ns);
 }
 
 /* Waiting */

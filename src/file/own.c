@@ -159,18 +159,27 @@ static struct owned *create_locked(u64 dev, u64 ino)
 		return NULL;
 	store_release(&own_files_end, max_of(own_files_end, index + 1));
 	owned = &own_files[index];
-	*owned = (struct owned){
-		.dev = dev,
-		.ino = ino,
-		.next = *bucket,
-		.state = OWN_IDLE,
-		.first = -1,
-		.direct_fd = -1,
-		.buffered_fd = -1,
-		.lock_fd = -1,
-		.watch = -1,
-		.backoff_ns = OWN_BACKOFF_MIN,
-	};
+	/* The keeper may still be looking at what the entry was, without the lock. */
+	store_relaxed(&owned->needs, 0);
+	store_relaxed(&owned->descriptors, 0);
+	store_relaxed(&owned->direct_fd, -1);
+	store_relaxed(&owned->binding, 0);
+	store_relaxed(&owned->retry_at_ns, 0);
+	store_relaxed(&owned->opens_own, 0);
+	store_relaxed(&owned->judge_at_ns, 0);
+	owned->dev = dev;
+	owned->ino = ino;
+	owned->next = *bucket;
+	owned->keep = 0;
+	owned->born_ns = 0;
+	owned->is_exclusive = owned->is_disowned = false;
+	owned->is_leased = owned->is_locked = owned->is_reported = false;
+	owned->first = owned->buffered_fd = owned->lock_fd = owned->watch = -1;
+	owned->held = 0;
+	owned->backoff_ns = OWN_BACKOFF_MIN;
+	owned->held_since_ns = 0;
+	owned->opens_seen = 0;
+	store_release(&owned->state, OWN_IDLE); /* pairs with is_concerned() */
 	*bucket = own_index(owned);
 	return owned;
 }
@@ -256,7 +265,8 @@ static void detach_locked(int fd)
 		own_records[record->prev].next = record->next;
 	else
 		owned->first = record->next;
-	if (--owned->descriptors > 0)
+	store_relaxed(&owned->descriptors, owned->descriptors - 1);
+	if (owned->descriptors > 0)
 		return;
 	own_free_locked(owned);
 	/* The others are waited for: by who takes it, or by the keeper, to whom this is news. */
@@ -281,7 +291,7 @@ static void attach_locked(struct owned *owned, int fd, int flags)
 	if (owned->first >= 0)
 		own_records[owned->first].prev = fd;
 	owned->first = fd;
-	owned->descriptors++;
+	store_relaxed(&owned->descriptors, owned->descriptors + 1);
 	attached_end = max_of(attached_end, fd + 1);
 	store_relaxed(&fd_slots[fd].owned, own_index(owned));
 }

@@ -50,7 +50,7 @@ static int open_files(struct owned *owned, int fd)
 	struct stat status;
 
 	if (owned->direct_fd < 0) {
-		owned->direct_fd = reopen(fd, O_RDONLY | O_DIRECT);
+		store_relaxed(&owned->direct_fd, reopen(fd, O_RDONLY | O_DIRECT));
 		if (owned->direct_fd < 0)
 			return owned->direct_fd;
 		add_relaxed(&own_files_open, 1);
@@ -170,7 +170,8 @@ void own_close_files(struct owned *owned)
 	fd_close_private(owned->direct_fd);
 	fd_close_private(owned->buffered_fd);
 	fd_close_private(owned->lock_fd);
-	owned->direct_fd = owned->buffered_fd = owned->lock_fd = -1;
+	store_relaxed(&owned->direct_fd, -1);
+	owned->buffered_fd = owned->lock_fd = -1;
 }
 
 u64 own_birth(int fd)

@@ -33,19 +33,20 @@ enum own_state {
 /* One inode, from its first descriptor to its last, or longer (keep). Fields: (l) own_lock; (t) the
  * thread that takes or loses it, by its state. */
 struct owned {
-	u64 dev, ino;          /* (l) */
-	u32 next;              /* (l) in its bucket: index + 1, or 0 */
-	u32 state;             /* (l) enum own_state; (a) to wait for a change of it: futex */
-	u32 keep;              /* (l) OWN_KEEP_* */
-	u64 born_ns;           /* (l) with `keep`: own_birth() */
-	u32 needs;             /* (a) OWN_NEEDS_* */
-	bool is_exclusive;     /* (l) to be had exclusively, else under a lease */
-	bool is_disowned;      /* (l) by rs_disown() */
-	bool is_leased;        /* (t) */
-	bool is_locked;        /* (l) by an OFD lock on lock_fd or direct_fd */
-	u32 descriptors;       /* (l) attached */
-	s32 first;             /* (l) the first of them; own_records[] chains them */
-	s32 direct_fd;         /* (t) private, or -1: O_RDONLY | O_DIRECT; it carries the lease */
+	u64 dev, ino;      /* (l) */
+	u32 next;          /* (l) in its bucket: index + 1, or 0 */
+	u32 state;         /* (l) enum own_state; (a) to wait for a change of it: futex */
+	u32 keep;          /* (l) OWN_KEEP_* */
+	u64 born_ns;       /* (l) with `keep`: own_birth() */
+	u32 needs;         /* (a) OWN_NEEDS_* */
+	bool is_exclusive; /* (l) to be had exclusively, else under a lease */
+	bool is_disowned;  /* (l) by rs_disown() */
+	bool is_leased;    /* (t) */
+	bool is_locked;    /* (l) by an OFD lock on lock_fd or direct_fd */
+	u32 descriptors;   /* (l) to store; (a): attached */
+	s32 first;         /* (l) the first of them; own_records[] chains them */
+	/* (t) to store; (a): private, or -1: O_RDONLY | O_DIRECT; it carries the lease */
+	s32 direct_fd;
 	s32 buffered_fd;       /* (t) private, or -1: O_RDONLY */
 	s32 lock_fd;           /* (t) private, or -1: O_WRONLY, for an exclusive lock */
 	s32 watch;             /* (t) of inotify, or -1 */
@@ -56,7 +57,7 @@ struct owned {
 	u64 held_since_ns;     /* (l) */
 	u32 opens_own;         /* (a) opens by this process since the watch */
 	u32 opens_seen;        /* (o: the keeper) opens that inotify told of */
-	u64 judge_at_ns;       /* (o: the keeper) when the two are compared; 0: not */
+	u64 judge_at_ns;       /* (o: the keeper); (a): when the two are compared, or 0 */
 	bool is_reported;      /* (o: the keeper) a foreign open, once */
 };
 

@@ -6,6 +6,7 @@
  */
 #include "host/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -78,13 +79,28 @@ int fd_make_private(int fd)
 
 	if (fd < 0)
 		return fd;
-	copy = fd_duplicate_private(fd);
+	copy = fd_locks(fd) != FD_LOCKS_NONE ? -EBUSY : fd_duplicate_private(fd);
 	if (copy < 0) {
 		private_mark(fd);
 		return fd;
 	}
 	host_call(SYS_close, fd);
 	return copy;
+}
+
+/* The kernel tells of one lock in the way, the first on its list. */
+enum fd_locks fd_locks(int fd)
+{
+	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (host_call(SYS_fcntl, fd, F_OFD_GETLK, &range) < 0 || range.l_type == F_UNLCK)
+		return FD_LOCKS_NONE;
+	if (range.l_pid == host_call(SYS_getpid))
+		return FD_LOCKS_OURS;
+	/* An exclusive lock of the whole file leaves room for no other. */
+	if (range.l_type == F_WRLCK && range.l_start == 0 && range.l_len == 0)
+		return FD_LOCKS_NONE;
+	return FD_LOCKS_HIDDEN;
 }
 
 void fd_close_private(int fd)

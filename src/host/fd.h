@@ -15,7 +15,7 @@
 #define FD_SLOTS (1 << 20)
 
 /* Takes over `fd`: returns its new, high, private number (the old one is closed), or `fd` itself
- * if no high number is free, or -errno if fd is one. */
+ * if no high number is free or a close may take locks, or -errno if fd is one. */
 int fd_make_private(int fd);
 
 /* A private duplicate of the program's descriptor `fd`, or -errno. */
@@ -24,6 +24,16 @@ int fd_duplicate_private(int fd);
 /* `fd` becomes private where it is, inheritable or not as it was: for one that executed programs
  * share. */
 void fd_keep_private(int fd);
+
+/* What a close of fd would take from this process: its POSIX record locks on that file. */
+enum fd_locks {
+	FD_LOCKS_NONE,
+	FD_LOCKS_HIDDEN, /* others have locks, and behind them there may be some of ours */
+	FD_LOCKS_OURS,
+};
+
+/* Asks the kernel. */
+enum fd_locks fd_locks(int fd);
 
 /* Closes a private descriptor. -1 is fine. */
 void fd_close_private(int fd);

@@ -37,6 +37,7 @@ OP_ISSUE(close)
 	hooks.closing_in_driver(req->ring, req->fd);
 	err = host_call(SYS_close, req->fd);
 	own_close_end(req->fd);
+	file_closed();
 	return request_done(req, err);
 }
 

@@ -12,7 +12,8 @@
  *   2. each ring's polls on the old number are registered anew, under that ring's lock: a driver
  *      that read the old number has let go of its lock by then;
  *   3. the page-in waiter finishes the call it may be in;
- *   4. punted calls have a duplicate of their own from the start.
+ *   4. punted calls have a duplicate of their own from the start; those that are parked for the
+ *      next one are closed once the kernel has closed the number (file_closed()).
  *
  * A signal handler may close, copy or poll descriptors while its own thread is inside a ring.
  * That ring's lock is taken then, and nothing of it waits for the handler: its names are counted
@@ -70,7 +71,8 @@ bool descriptor_is_known(int fd)
 	const struct fd_slot *slot = fd_slot(fd);
 
 	return slot && (load_relaxed(&slot->ring) || load_relaxed(&slot->file) ||
-			load_relaxed(&slot->kind) != FILE_UNKNOWN || load_relaxed(&slot->owned));
+			load_relaxed(&slot->kind) != FILE_UNKNOWN || load_relaxed(&slot->owned) ||
+			load_relaxed(&slot->parked));
 }
 
 /* A vfork() child shares our memory but not our descriptors: what it closes is its own. */

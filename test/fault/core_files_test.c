@@ -335,6 +335,133 @@ static void no_file_has_negative_offsets_but_the_current(void **state)
 	close(fds[1]);
 }
 
+/* Whether another process finds a record lock of this one. A lock belongs to a process: the child
+ * has none. */
+static bool is_locked(const char *path)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+		int fd = open(path, O_RDWR);
+
+		_exit(fd < 0 || fcntl(fd, F_GETLK, &range) ? 2 : range.l_type != F_UNLCK);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status);
+}
+
+static int lock_file(int fd, short type, off_t start, off_t len)
+{
+	struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+
+	return fcntl(fd, F_SETLK, &range);
+}
+
+static int count_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 2000; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* A close of a file takes the process's record locks on it; the end of a request closes nothing. */
+static void record_locks_outlive_requests(void **state)
+{
+	char path[] = "core_locks.XXXXXX";
+	int before, results[2], fd = mkostemp(path, 0);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(lock_file(fd, F_WRLCK, 0, 0), 0);
+	for (int i = 0; i < 100; i++) {
+		CORE_PREP(&ring, 1, io_uring_prep_fsync, fd, 0);
+		CORE_PREP(&ring, 2, io_uring_prep_fallocate, fd, 0, 0, BLOCK);
+		assert_int_equal(io_uring_submit(&ring), 2);
+		two_results(results);
+		assert_int_equal(results[0], 0);
+		assert_true(results[1] == 0 || results[1] == -EOPNOTSUPP);
+		if (i == 0)
+			before = count_descriptors();
+	}
+	assert_true(is_locked(path));
+	/* What keeps the lock is used again, not piled up. */
+	assert_true(count_descriptors() <= before + 1);
+	assert_int_equal(lock_file(fd, F_UNLCK, 0, 0), 0);
+	assert_false(is_locked(path));
+	assert_int_equal(lock_file(fd, F_RDLCK, 100, 10), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_fsync, fd, 0);
+	CORE_PREP(&ring, 2, io_uring_prep_fsync, fd, 0);
+	assert_int_equal(io_uring_submit(&ring), 2);
+	two_results(results);
+	assert_true(is_locked(path));
+	close(fd);
+	assert_false(is_locked(path));
+	unlink(path);
+}
+
+/* So does none of a direct descriptor's that is opened and closed. */
+static void record_locks_outlive_direct_descriptors(void **state)
+{
+	char path[] = "core_locks.XXXXXX";
+	int fd = mkostemp(path, 0);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(io_uring_register_files_sparse(&ring, 2), 0);
+	assert_int_equal(lock_file(fd, F_WRLCK, 0, 1), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_openat_direct, AT_FDCWD, path, O_RDWR, 0, 0);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	assert_int_equal(core_result(&ring, 1), 0);
+	assert_true(is_locked(path));
+	CORE_PREP(&ring, 2, io_uring_prep_close_direct, 0);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	assert_int_equal(core_result(&ring, 2), 0);
+	assert_true(is_locked(path));
+	close(fd);
+	assert_false(is_locked(path));
+	unlink(path);
+}
+
+/* A number that was closed, or stands for another file by now, gets no request of the old one. */
+static void a_locked_number_can_be_given_to_another_file(void **state)
+{
+	char path[] = "core_locks.XXXXXX", other[] = "core_locks.XXXXXX";
+	int fd = mkostemp(path, 0), to = mkostemp(other, 0);
+	struct stat status;
+
+	(void)state;
+	assert_true(fd >= 0 && to >= 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(lock_file(fd, F_WRLCK, 0, 0), 0);
+		CORE_PREP(&ring, 1, io_uring_prep_fsync, fd, 0);
+		assert_int_equal(io_uring_submit(&ring), 1);
+		assert_int_equal(core_result(&ring, 1), 0);
+		/* Seen, and then unseen. */
+		if (i == 0)
+			assert_int_equal(dup2(to, fd), fd);
+		else
+			assert_int_equal(core_call(SYS_dup2, to, fd, 0, 0, 0, 0), fd);
+		assert_false(is_locked(path));
+		CORE_PREP(&ring, 1, io_uring_prep_fallocate, fd, 0, 0, (i + 1) * BLOCK);
+		assert_int_equal(io_uring_submit(&ring), 1);
+		assert_int_equal(core_result(&ring, 1), 0);
+		assert_int_equal(fstat(to, &status), 0);
+		assert_int_equal(status.st_size, (i + 1) * BLOCK);
+		close(fd);
+		fd = open(path, O_RDWR);
+		assert_true(fd >= 0);
+	}
+	close(fd);
+	close(to);
+	unlink(path);
+	unlink(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +478,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_blocked_call_is_found_by_its_descriptor, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup, teardown),
+		cmocka_unit_test_setup_teardown(record_locks_outlive_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(record_locks_outlive_direct_descriptors, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_locked_number_can_be_given_to_another_file, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_flag_is_refused_before_the_file_is_read, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(no_file_has_negative_offsets_but_the_current, setup,

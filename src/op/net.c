@@ -27,14 +27,14 @@
 #include "request/poll.h"
 #include "request/ring.h"
 
+/* The option, which is never negative, or -errno. */
 static int socket_option(int fd, int option)
 {
 	int value = -1;
 	socklen_t size = sizeof(value);
+	long err = host_call(SYS_getsockopt, fd, SOL_SOCKET, option, &value, &size);
 
-	if (host_call(SYS_getsockopt, fd, SOL_SOCKET, option, &value, &size))
-		return -1;
-	return value;
+	return err ? (int)err : value;
 }
 
 static bool is_tcp(int fd)
@@ -60,9 +60,11 @@ u32 net_nonempty_flag(int fd, long received, u64 wanted, u32 msg_flags)
 
 int net_check_socket(int fd)
 {
-	if (file_kind_hint(fd) == FILE_UNKNOWN)
-		return -EBADF;
-	return socket_option(fd, SO_TYPE) < 0 ? -ENOTSOCK : 0;
+	int type = socket_option(fd, SO_TYPE);
+
+	if (type >= 0)
+		return 0;
+	return type == -EBADF ? -EBADF : -ENOTSOCK; /* EBADF: closed, or opened with O_PATH */
 }
 
 enum issue_verdict net_let_others(struct request *req)

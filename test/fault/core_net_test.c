@@ -653,6 +653,27 @@ static void a_receive_of_everything_goes_on_after_a_part(void **state)
 	(void)state;
 }
 
+/* Whoever looks for a buffer looks at the file first. */
+static void a_file_without_access_is_no_descriptor_of_a_request(void **state)
+{
+	struct net net;
+	char byte;
+
+	start(&net, 0);
+	close(net.fd);
+	net.fd = open("/", O_PATH);
+	prep(&net, IORING_OP_RECV, 0)->flags |= IOSQE_BUFFER_SELECT;
+	assert_int_equal(run(&net), -EBADF);
+	prep(&net, IORING_OP_SEND, 0)->flags |= IOSQE_BUFFER_SELECT;
+	assert_int_equal(run(&net), -EBADF);
+	prep(&net, IORING_OP_RECV, 1)->addr = (uintptr_t)&byte;
+	assert_int_equal(run(&net), -EBADF);
+	prep_command(&net, CMD_SIOCINQ, 0, 0, NULL, 0);
+	assert_int_equal(run(&net), -EBADF);
+	stop(&net);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -668,6 +689,7 @@ int main(void)
 		cmocka_unit_test(a_server_is_made_of_requests),
 		cmocka_unit_test(socket_operations_refuse_bad_arguments),
 		cmocka_unit_test(commands_ask_and_change_sockets),
+		cmocka_unit_test(a_file_without_access_is_no_descriptor_of_a_request),
 		cmocka_unit_test(a_receive_of_everything_goes_on_after_a_part),
 	};
 

@@ -423,6 +423,30 @@ static bool is_in_a_slot(const struct generator *g, uint8_t object)
 	return false;
 }
 
+static bool is_waiting(const struct generator *g, int op)
+{
+	for (int i = 0; i < WAITING_MAX; i++)
+		if (g->waiting[i].live && g->waiting[i].op == op)
+			return true;
+	return false;
+}
+
+/* Whether this batch has a request on the object that does not wait: a worker may hold it for a
+ * moment, where a cancel by descriptor finds it, and look its file up after a close. */
+static bool is_used_in_passing(const struct generator *g, uint8_t object)
+{
+	for (int i = g->program->nops - 1; i >= 0 && g->program->ops[i].batch == g->batch; i--) {
+		const struct op *op = &g->program->ops[i];
+		bool is_named = op->fd.kind == REF_OBJ && op->fd.a == object;
+
+		if (op->sqe.flags & IOSQE_FIXED_FILE)
+			is_named = op->fd.v < PROGRAM_SLOTS && g->slots[op->fd.v] == object;
+		if (is_named && !is_waiting(g, i))
+			return true;
+	}
+	return false;
+}
+
 /* The writing end of a pipe is closed: the end of file, and the last of that descriptor. */
 static bool close_end_draw(struct generator *g)
 {
@@ -430,7 +454,8 @@ static bool close_end_draw(struct generator *g)
 	struct channel *c = &g->channels[channel];
 
 	if (c->touched == g->batch || c->ended || is_in_a_slot(g, c->writer) ||
-	    waiting_on(g, channel, WAITING_POLL_MULTI) || draw_percent(g, 50))
+	    waiting_on(g, channel, WAITING_POLL_MULTI) || is_used_in_passing(g, c->writer) ||
+	    draw_percent(g, 50))
 		return false;
 	c->touched = g->batch;
 	op_set_fd(op_add(g, IORING_OP_CLOSE), c->writer);
@@ -551,30 +576,6 @@ static bool cancel_many(struct generator *g, uint8_t object, int opcode)
 		waiting_finish(g, w);
 	}
 	return true;
-}
-
-static bool is_waiting(const struct generator *g, int op)
-{
-	for (int i = 0; i < WAITING_MAX; i++)
-		if (g->waiting[i].live && g->waiting[i].op == op)
-			return true;
-	return false;
-}
-
-/* Whether this batch has a request on the object that does not wait: a worker may hold it for a
- * moment, where a cancel by descriptor finds it. */
-static bool is_used_in_passing(const struct generator *g, uint8_t object)
-{
-	for (int i = g->program->nops - 1; i >= 0 && g->program->ops[i].batch == g->batch; i--) {
-		const struct op *op = &g->program->ops[i];
-		bool is_named = op->fd.kind == REF_OBJ && op->fd.a == object;
-
-		if (op->sqe.flags & IOSQE_FIXED_FILE)
-			is_named = op->fd.v < PROGRAM_SLOTS && g->slots[op->fd.v] == object;
-		if (is_named && !is_waiting(g, i))
-			return true;
-	}
-	return false;
 }
 
 static bool cancel_draw(struct generator *g)

@@ -373,7 +373,7 @@ static int count_descriptors(void)
 static void record_locks_outlive_requests(void **state)
 {
 	char path[] = "core_locks.XXXXXX";
-	int before, results[2], fd = mkostemp(path, 0);
+	int before = 0, results[2], fd = mkostemp(path, 0);
 
 	(void)state;
 	assert_true(fd >= 0);

@@ -104,6 +104,8 @@ int resource_install_held(struct ring *ring, struct file *file, u32 file_slot)
 	bool is_allocated = file_slot == IORING_FILE_INDEX_ALLOC;
 	int index = is_allocated ? resource_find_slot(table) : (int)(file_slot - 1), err;
 	struct resource *resource;
+	bool is_replaced;
+	u32 hint;
 
 	if (is_allocated && index < 0)
 		err = index;
@@ -119,7 +121,11 @@ int resource_install_held(struct ring *ring, struct file *file, u32 file_slot)
 		return err ? err : -ENOMEM;
 	}
 	resource->file = file;
+	hint = table->alloc_hint;
+	is_replaced = table->slots[index] != NULL;
 	resource_set(ring, table, (u32)index, resource);
+	if (is_replaced)
+		table->alloc_hint = hint; /* no slot was taken: the search goes on where it was */
 	return is_allocated ? index : 0;
 }
 

@@ -209,6 +209,29 @@ static void a_number_may_change_its_kind(void **state)
 	close(fds[1]);
 }
 
+/* Opens into a fixed file's slot: the one that was found, or 0 if it was named. */
+static int open_into(unsigned slot)
+{
+	CORE_PREP(&ring, 1, io_uring_prep_openat_direct, AT_FDCWD, "/", O_RDONLY, 0, slot);
+	return core_run(&ring, 1);
+}
+
+static void the_search_for_a_free_slot_goes_on_behind_the_last_taken(void **state)
+{
+	int files[] = {0, -1, -1, 0, -1, 0, -1, -1}, zero = 0;
+
+	(void)state;
+	assert_int_equal(io_uring_register_files(&ring, files, 8), 0);
+	assert_int_equal(open_into(5), 0); /* replaces: takes no slot */
+	assert_int_equal(open_into(IORING_FILE_INDEX_ALLOC - 1), 1);
+	assert_int_equal(open_into(4), 0);
+	assert_int_equal(open_into(IORING_FILE_INDEX_ALLOC - 1), 6);
+	assert_int_equal(io_uring_register_files_update(&ring, 3, &zero, 1), 1);
+	assert_int_equal(open_into(IORING_FILE_INDEX_ALLOC - 1), 7);
+	assert_int_equal(open_into(IORING_FILE_INDEX_ALLOC - 1), 2);
+	assert_int_equal(io_uring_unregister_files(&ring), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +244,7 @@ int main(void)
 		cmocka_unit_test(a_fixed_file_outlives_its_descriptor),
 		cmocka_unit_test(a_request_in_flight_outlives_its_fixed_files_slot),
 		cmocka_unit_test(a_number_may_change_its_kind),
+		cmocka_unit_test(the_search_for_a_free_slot_goes_on_behind_the_last_taken),
 	};
 
 	core_require_rings();

@@ -379,7 +379,7 @@ static void bind_locked(struct owned *owned, cache_binding binding)
 /* Nothing that we could wait for will change that. */
 static void refuse_for_good_locked(struct owned *owned)
 {
-	owned->retry_at_ns = UINT64_MAX;
+	store_relaxed(&owned->retry_at_ns, UINT64_MAX);
 	while (!owned->is_exclusive && owned->first >= 0) {
 		int fd = owned->first;
 
@@ -740,7 +740,7 @@ int own_own(int fd, enum own_mode mode)
 			break;
 		}
 		owned->is_disowned = false;
-		owned->retry_at_ns = 0;
+		store_relaxed(&owned->retry_at_ns, 0);
 		state = owned->state;
 		if (state == OWN_HELD && owned->binding != 0)
 			break;

@@ -138,9 +138,13 @@ static bool notified_draw(struct generator *g)
 {
 	static const uint8_t objects[] = {OBJ_UNIX_A, OBJ_DGRAM_A, OBJ_PIPE_W, OBJ_CLOSED,
 					  OBJ_FILE_RW};
-	struct op *op = op_add(g, IORING_OP_SEND_ZC);
+	const uint8_t object = objects[draw_below(g, sizeof(objects))];
+	struct op *op;
 
-	op_set_fd(op, objects[draw_below(g, sizeof(objects))]);
+	if (object == OBJ_FILE_RW && !claim_try(g, OBJ_FILE_RW, false))
+		return false; /* a worker may be about to close it */
+	op = op_add(g, IORING_OP_SEND_ZC);
+	op_set_fd(op, object);
 	op->addr.kind = REF_BUF;
 	op->sqe.len = 10;
 	/* Allowed or not: it is told after the notification is due. */

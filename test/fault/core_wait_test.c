@@ -133,6 +133,12 @@ static void a_wait_lets_through_what_its_mask_lets_through(void **state)
 	__u64 open = 0;
 
 	(void)state;
+#if defined(__SANITIZE_THREAD__)
+	/* Its runtime knows nothing of the kernel's rings: a handler that runs inside of a wait is
+	 * put off until the thread makes a call that it knows. */
+	if (!core_is_ringside())
+		skip();
+#endif
 	handle(0);
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGUSR1);

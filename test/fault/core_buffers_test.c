@@ -199,7 +199,7 @@ static void reads_take_the_buffers_of_a_ring_in_order(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(read_once(&group, 2, &flags), 2);
 		assert_int_equal(flags, named(i));
-		assert_memory_equal(group.memory[i], "abcdef" + 2 * i, 2);
+		assert_memory_equal(group.memory[i], &"abcdef"[2 * i], 2);
 		assert_int_equal(head_of(&group.ring, GROUP), i + 1);
 	}
 	assert_int_equal(write(group.out, "abc", 3), 3);

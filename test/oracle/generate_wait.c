@@ -415,10 +415,11 @@ static bool poll_draw(struct generator *g)
 	return true;
 }
 
+/* Now, or at first: what was to take its place may fail to. */
 static bool is_in_a_slot(const struct generator *g, uint8_t object)
 {
 	for (int i = 0; i < PROGRAM_SLOTS; i++)
-		if (g->program->files && g->slots[i] == object)
+		if (g->program->files && (g->slots[i] == object || g->program->slots[i] == object))
 			return true;
 	return false;
 }

@@ -392,17 +392,23 @@ static void fill_send(struct fill *fill)
 	device_add(fills.device, &fill->read);
 }
 
-/* Nothing more comes where the file should go on. Did it become shorter? */
+/*
+ * Nothing more comes where the file should go on. Did it become shorter? The lock is held from
+ * before it is asked: whoever asks later and finds it grown is believed later.
+ */
 static bool file_shrank(const struct fill *fill)
 {
+	struct cached_file *file = fill->file;
 	struct stat status;
+	bool is_shorter;
 
-	if (host_call(SYS_fstat, fill->file->direct_fd, &status))
-		return false;
-	if ((u64)status.st_size >= (fill->page << PAGE_SHIFT) + fill_bytes(fill))
-		return false;
-	cache_file_resize(fill->serial * CACHE_FILES + file_index(fill->file), (u64)status.st_size);
-	return true;
+	lock_acquire(&cache_lock);
+	is_shorter = host_call(SYS_fstat, file->direct_fd, &status) == 0 &&
+		     (u64)status.st_size < (fill->page << PAGE_SHIFT) + fill_bytes(fill);
+	if (is_shorter && file->serial == fill->serial)
+		store_release(&file->size, (u64)status.st_size);
+	lock_release(&cache_lock);
+	return is_shorter;
 }
 
 static void fill_read_done(struct device_read *read, long result)

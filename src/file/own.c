@@ -240,11 +240,12 @@ static void make_exclusive_locked(struct owned *owned)
 
 /* Descriptors */
 
+/* The descriptors first: whoever changed the file and finds no owner, will read past the cache. */
 void own_unbind_locked(struct owned *owned)
 {
-	store_release(&owned->binding, 0);
 	for (int fd = owned->first; fd >= 0; fd = own_records[fd].next)
 		store_release(&fd_slots[fd].binding, 0);
+	store_release(&owned->binding, 0);
 }
 
 static void detach_locked(int fd)

@@ -33,7 +33,8 @@
  * Invariants:  O1 slot->binding is not 0 only while the slot is attached to a file in HELD whose
  *                 binding it is
  *              O2 who changed a file's bytes looks for its owner afterwards; who becomes owner is
- *                 to be found before it reads a byte, or the size
+ *                 to be found before it reads a byte, or the size, and until no slot leads to
+ *                 its pages any more
  *              O3 a file's private descriptors are closed when no lock of the program's can hang
  *                 on it (POSIX locks go with any close of the file by the process)
  * Locks:       own_lock, with all signals blocked; under it the cache lock and nothing else. Ring

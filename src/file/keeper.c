@@ -82,7 +82,8 @@ static void opened(int watch, u64 now)
 	for (u32 i = 0; i < load_acquire(&own_files_end); i++) {
 		struct owned *owned = &own_files[i];
 
-		if (load_relaxed(&owned->state) != OWN_HELD || owned->watch != watch)
+		/* The taker's fields are read once it is HELD: own_set_state_locked(). */
+		if (load_acquire(&owned->state) != OWN_HELD || owned->watch != watch)
 			continue;
 		owned->opens_seen++;
 		if (owned->judge_at_ns == 0)
@@ -238,7 +239,8 @@ static u64 sleep_ns(u64 now)
 	for (u32 i = 0; i < load_acquire(&own_files_end); i++) {
 		const struct owned *owned = &own_files[i];
 
-		if (load_relaxed(&owned->state) != OWN_HELD)
+		/* As in opened(). */
+		if (load_acquire(&owned->state) != OWN_HELD)
 			continue;
 		if (owned->judge_at_ns)
 			until = min_of(until, max_of(owned->judge_at_ns, now) - now);

@@ -134,7 +134,7 @@ struct ring {
 	struct pending_table pending;    /* (r) */
 	struct aio_queue aio;            /* (r) */
 	bool waits_for_cache;            /* (r) a request of it waited for a page of our cache */
-	bool fills_are_left;             /* (r) the last look left completed fills: no sleep now */
+	bool ready_is_left;              /* (r) the last look left completions: no sleep now */
 	struct heap timers;              /* (r) by CLOCK_MONOTONIC nanoseconds */
 	struct list_node count_timeouts; /* (r) TIMEOUTs that wait for a number of CQEs (timer.c) */
 	/* (r) CQEs, less those of timeouts, when the list was last looked at */

@@ -221,17 +221,20 @@ void ring_flush_backlog(struct ring *ring)
 	ring_commit(ring);
 }
 
-static void look(struct ring *ring, bool at_all_fills)
+/* What is left was announced by an edge that is gone: no sleep before the next look. */
+static void look(struct ring *ring, bool at_all)
 {
+	u32 limit = at_all ? UINT32_MAX : ring->memory.cq_entries;
+
+	ring->ready_is_left = false;
 	if (ring->timers.count)
 		timer_expire(ring, clock_ns(CLOCK_MONOTONIC));
 	if (aio_in_flight(&ring->aio))
-		aio_queue_reap(&ring->aio, ring->memory.cq_entries);
-	ring->fills_are_left = false;
-	if (at_all_fills)
+		ring->ready_is_left = aio_queue_reap(&ring->aio, limit) >= limit;
+	if (at_all)
 		cache_look();
 	else
-		ring->fills_are_left = cache_look_some();
+		ring->ready_is_left |= cache_look_some();
 	run_and_send(ring);
 }
 
@@ -337,7 +340,7 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 		/* this sleeper may get an edge that was meant for another: it passes it on */
 		ring->kicks++;
 	/* What was pushed before the announcement did not wake us: look before sleeping. */
-	if (mpsc_is_empty(&ring->task_work) && wake_at > now && !ring->fills_are_left) {
+	if (mpsc_is_empty(&ring->task_work) && wake_at > now && !ring->ready_is_left) {
 		int epoll_fd = ring->events.epoll_fd;
 
 		ring->slept_until = min_of(ring->slept_until, wake_at);

@@ -268,7 +268,7 @@ static void leave(struct ring *ring)
 	}
 	if (!ring_is_deferred(ring)) {
 		/* What a wait left is for the next enter; if none comes, the reactor looks. */
-		if (likely(!ring->fills_are_left))
+		if (likely(!ring->ready_is_left))
 			wait_look(ring);
 	} else if (unlikely(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG)) {
 		/* A program that looks at its CQ without entering must enter to see more. */

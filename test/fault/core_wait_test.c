@@ -360,6 +360,47 @@ static void a_read_that_is_refused_after_a_timeout_ends_the_wait(void **state)
 	close(fd);
 }
 
+/* So many at once that those which are done may be more than the CQ would hold. */
+#define MANY_BATCHES 16
+#define BIG_READ     65536
+
+static void submit_many_reads(struct io_uring *small, int fd, char *memory, bool is_last_told)
+{
+	for (unsigned i = 0; i < MANY_BATCHES; i++) {
+		for (unsigned j = 0; j < 8; j++) {
+			bool is_last = i == MANY_BATCHES - 1 && j == 7;
+			struct io_uring_sqe *sqe = core_sqe(small, 1);
+
+			io_uring_prep_read(sqe, fd, memory, BIG_READ, 0);
+			sqe->user_data = 1;
+			if (!is_last || !is_last_told)
+				sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+		}
+		assert_int_equal(io_uring_submit(small), 8);
+	}
+}
+
+static void more_may_complete_between_two_looks_than_the_cq_holds(void **state)
+{
+	char *memory = aligned_alloc(4096, BIG_READ);
+	int fd = open_direct(O_RDWR);
+	struct io_uring small;
+
+	(void)state;
+	assert_non_null(memory);
+	memset(memory, 1, BIG_READ);
+	assert_int_equal(pwrite(fd, memory, BIG_READ, 0), BIG_READ);
+	for (int round = 0; round < 4; round++) {
+		core_ring(&small, 8, 0);
+		submit_many_reads(&small, fd, memory, true);
+		assert_int_equal(core_result(&small, 1), BIG_READ);
+		submit_many_reads(&small, fd, memory, false);
+		io_uring_queue_exit(&small); /* does not hang */
+	}
+	close(fd);
+	free(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +415,7 @@ int main(void)
 		cmocka_unit_test(
 			a_read_linked_to_a_count_of_completions_is_sent_before_the_wait_goes_on),
 		cmocka_unit_test(a_read_that_is_refused_after_a_timeout_ends_the_wait),
+		cmocka_unit_test(more_may_complete_between_two_looks_than_the_cq_holds),
 	};
 
 	core_require_rings();

@@ -141,9 +141,24 @@ static void ring_expel_sleepers(struct ring *ring)
 
 void ring_end(struct ring *ring)
 {
+/*
+ * What requests waited for may be there, seen by nobody yet: they complete, and their CQEs stay in
+ * the program's mapping, as in the kernel, where they would be there already. To be a caller keeps
+ * others from ending the ring, should one of them let go of the lock.
+ */
+static void ring_look_once_more(struct ring *ring)
+{
+	add_full(&ring->callers, 1);
+	wait_look_events(ring);
+	ring_commit(ring);
+	sub_full(&ring->callers, 1);
+}
+
 	rs_assert(ring_is_mine(ring));
 	store_relaxed(&ring->life, RING_DYING);
 	reactor_release(ring);
+	if (ring_has_pending(ring) && !ring_is_deferred(ring))
+		ring_look_once_more(ring);
 	ring_expel_sleepers(ring);
 	for (;;) {
 		cancel_everything(ring);

@@ -232,6 +232,31 @@ static void the_search_for_a_free_slot_goes_on_behind_the_last_taken(void **stat
 	assert_int_equal(io_uring_unregister_files(&ring), 0);
 }
 
+/* What a request waited for is there before its ring is closed: its CQE is in the mapping. */
+static void what_arrived_in_time_is_told_by_a_ring_that_ends(void **state)
+{
+	struct io_uring_cqe *cqe;
+	struct io_uring closed;
+	int fds[2];
+
+	(void)state;
+	core_ring(&closed, 4, 0);
+	assert_int_equal(pipe(fds), 0);
+	CORE_PREP(&closed, 1, io_uring_prep_read, fds[0], buffer, sizeof(buffer), 0);
+	CORE_PREP(&closed, 2, io_uring_prep_poll_add, fds[0], POLLPRI);
+	assert_int_equal(io_uring_submit(&closed), 2);
+	assert_int_equal(write(fds[1], "late", 4), 4);
+	assert_int_equal(close(closed.ring_fd), 0);
+	assert_int_equal(io_uring_cq_ready(&closed), 1); /* what is cancelled is not told */
+	assert_int_equal(io_uring_peek_cqe(&closed, &cqe), 0);
+	assert_int_equal(cqe->user_data, 1);
+	assert_int_equal(cqe->res, 4);
+	close(fds[0]);
+	close(fds[1]);
+	munmap(closed.sq.sqes, *closed.sq.kring_entries * sizeof(struct io_uring_sqe));
+	munmap(closed.sq.ring_ptr, closed.sq.ring_sz);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_request_in_flight_outlives_its_fixed_files_slot),
 		cmocka_unit_test(a_number_may_change_its_kind),
 		cmocka_unit_test(the_search_for_a_free_slot_goes_on_behind_the_last_taken),
+		cmocka_unit_test(what_arrived_in_time_is_told_by_a_ring_that_ends),
 	};
 
 	core_require_rings();

@@ -262,6 +262,7 @@ struct connect {
 	struct sockaddr_storage *address; /* ring_alloc()ed copy */
 	u32 len;
 	bool is_in_progress;
+	bool was_aborted; /* the socket told of an earlier attempt, and was asked once more */
 };
 
 OP_PREP(connect)
@@ -274,6 +275,7 @@ OP_PREP(connect)
 	    load_relaxed(&sqe->rw_flags) || load_relaxed(&sqe->file_index))
 		return -EINVAL;
 	connect->is_in_progress = false;
+	connect->was_aborted = false;
 	connect->len = (u32)len;
 	if ((s32)connect->len < 0 || connect->len > sizeof(*connect->address))
 		return -EINVAL;
@@ -331,6 +333,12 @@ OP_ISSUE(connect)
 	err = connect_nonblocking(fd, connect);
 	if (err == -EINPROGRESS) {
 		connect->is_in_progress = true;
+		return ISSUE_POLL;
+	}
+	/* So says, once, a socket whose last attempt failed without a connect() that told of it:
+	 * its error was taken by connect_go_on(). It is ready for this one at once. */
+	if (err == -ECONNABORTED && !connect->was_aborted) {
+		connect->was_aborted = true;
 		return ISSUE_POLL;
 	}
 	/* A Unix socket whose peer has no room: no poll tells when there is some. */

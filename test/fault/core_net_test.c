@@ -674,6 +674,29 @@ static void a_file_without_access_is_no_descriptor_of_a_request(void **state)
 	(void)state;
 }
 
+/* Where nobody listens: each attempt of the same socket is told so, also the one that finds the
+ * socket in disorder from the one before. */
+static void each_connect_to_nobody_is_refused(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int nobody = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(address);
+	struct io_uring ring;
+
+	core_ring(&ring, 4, 0);
+	assert_int_equal(bind(nobody, (void *)&address, len), 0);
+	assert_int_equal(getsockname(nobody, (void *)&address, &len), 0);
+	for (int i = 0; i < 8; i++) {
+		CORE_PREP(&ring, 1, io_uring_prep_connect, fd, (void *)&address, len);
+		assert_int_equal(core_run(&ring, 1), -ECONNREFUSED);
+	}
+	close(nobody);
+	close(fd);
+	io_uring_queue_exit(&ring);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -691,6 +714,7 @@ int main(void)
 		cmocka_unit_test(commands_ask_and_change_sockets),
 		cmocka_unit_test(a_file_without_access_is_no_descriptor_of_a_request),
 		cmocka_unit_test(a_receive_of_everything_goes_on_after_a_part),
+		cmocka_unit_test(each_connect_to_nobody_is_refused),
 	};
 
 	core_require_rings();

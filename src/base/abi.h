@@ -455,7 +455,8 @@ struct io_uring_buf_reg {
 	u64 ring_addr;
 	u32 ring_entries;
 	u16 bgid, flags;
-	u64 resv[3];
+	u32 min_left;
+	u32 resv[5];
 };
 _Static_assert(sizeof(struct io_uring_buf_reg) == 40, "buf_reg");
 

@@ -17,10 +17,11 @@ struct buffer_group {
 	/* (r) struct provided_buffer, oldest first; next == NULL: never a list */
 	struct list_node listed;
 	struct io_uring_buf *entries; /* (r) shared; NULL: not a ring */
-	u32 entry_count;              /* (r) a power of two */
-	u16 head;                     /* (r) the next buffer to use, modulo entry_count */
-	bool is_mapped;               /* (r) `entries` is a mapping of ours */
-	bool is_incremental;          /* (r) buffers are used piece by piece */
+	u32 min_left;                 /* (r) incremental: a buffer with less left is used up */
+	u16 head;                     /* (r) the next buffer to use, modulo the entries */
+	u8 entry_order;               /* (r) there are 1 << entry_order entries */
+	bool is_mapped : 1;           /* (r) `entries` is a mapping of ours */
+	bool is_incremental : 1;      /* (r) buffers are used piece by piece */
 };
 _Static_assert(sizeof(struct buffer_group) == 32, "65536 of them are reserved");
 
@@ -29,6 +30,11 @@ _Static_assert(sizeof(struct buffer_group) == 32, "65536 of them are reserved");
 static bool is_ring(const struct buffer_group *group)
 {
 	return group->entries != NULL;
+}
+
+static u32 entry_count(const struct buffer_group *group)
+{
+	return 1u << group->entry_order;
 }
 
 /* NULL if there is no such group. */
@@ -110,21 +116,22 @@ static void memory_unmap(void *memory, u32 entries)
 	host_call(SYS_munmap, memory, size);
 }
 
-int buffers_ring_add(struct ring *ring, u16 id, void *memory, u32 entries, bool is_mapped,
-		     bool is_incremental)
+int buffers_ring_add(struct ring *ring, void *memory, const struct io_uring_buf_reg *reg)
 {
-	struct buffer_group *group = group_make(ring, id);
+	struct buffer_group *group = group_make(ring, reg->bgid);
+	bool is_mapped = reg->flags & IOU_PBUF_RING_MMAP;
 
 	if (group == NULL) {
 		if (is_mapped)
-			memory_unmap(memory, entries);
+			memory_unmap(memory, reg->ring_entries);
 		return -ENOMEM;
 	}
 	*group = (struct buffer_group){
 		.entries = memory,
-		.entry_count = entries,
+		.min_left = reg->min_left,
+		.entry_order = (u8)__builtin_ctz(reg->ring_entries),
 		.is_mapped = is_mapped,
-		.is_incremental = is_incremental,
+		.is_incremental = reg->flags & IOU_PBUF_RING_INC,
 	};
 	ring->buffer_rings_mapped += is_mapped;
 	return 0;
@@ -139,7 +146,7 @@ int buffers_ring_remove(struct ring *ring, u16 id)
 	if (!is_ring(group))
 		return -EINVAL;
 	if (group->is_mapped) {
-		memory_unmap(group->entries, group->entry_count);
+		memory_unmap(group->entries, entry_count(group));
 		ring->buffer_rings_mapped--;
 	}
 	*group = (struct buffer_group){0};
@@ -159,12 +166,12 @@ size_t buffers_ring_mapped(const struct ring *ring, u16 id)
 {
 	const struct buffer_group *group = group_find(ring, id);
 
-	return group && group->is_mapped ? group->entry_count * sizeof(struct io_uring_buf) : 0;
+	return group && group->is_mapped ? entry_count(group) * sizeof(struct io_uring_buf) : 0;
 }
 
 static struct io_uring_buf *entry_at(const struct buffer_group *group, u16 position)
 {
-	return &group->entries[position & (group->entry_count - 1)];
+	return &group->entries[position & (entry_count(group) - 1)];
 }
 
 /* How many buffers the program has put behind the head; none if the ring cannot be read. */
@@ -283,9 +290,14 @@ void buffers_put_back(struct request *req)
 			    UINT32_MAX << IORING_CQE_BUFFER_SHIFT);
 }
 
-/* `bytes` more of an incremental ring are used; whether that ended with the end of a buffer. */
+/*
+ * `bytes` more of an incremental ring are used; whether that ended with the end of a buffer. Where
+ * nothing was used, the buffer goes on, even if it is empty.
+ */
 static bool ring_use_bytes(struct buffer_group *group, u64 bytes)
 {
+	if (bytes == 0)
+		return false;
 	while (bytes > 0) {
 		struct io_uring_buf *entry = entry_at(group, group->head), buffer;
 		u32 used;
@@ -294,12 +306,13 @@ static bool ring_use_bytes(struct buffer_group *group, u64 bytes)
 			return true;
 		used = (u32)min_of(bytes, (u64)buffer.len);
 		buffer.len -= used;
-		if (buffer.len > 0 || used == 0) {
+		if (used == 0 || (buffer.len > 0 && buffer.len >= group->min_left)) {
 			buffer.addr += used;
 			copy_to_user(&entry->addr, &buffer.addr, sizeof(buffer.addr));
 			copy_to_user(&entry->len, &buffer.len, sizeof(buffer.len));
 			return false;
 		}
+		buffer.len = 0;
 		copy_to_user(&entry->len, &buffer.len, sizeof(buffer.len));
 		group->head++;
 		bytes -= used;

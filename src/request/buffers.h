@@ -9,7 +9,8 @@
  *   a ring   shared memory that the program fills and advances (IORING_REGISTER_PBUF_RING). A
  *            request looks at the buffers at the head; the head moves when it is known how many
  *            were used (buffers_used()). The buffers of an incremental ring are used piece by
- *            piece: a CQE with F_BUF_MORE says that the rest is still to come.
+ *            piece: a CQE with F_BUF_MORE says that the rest is still to come. A rest of less
+ *            than was said at registration (min_left) is given up.
  *
  * Invariants:  B1 a request looks at a ring's head (REQ_BUFFER_SEEN) within one issue only: so
  *                 nobody else takes what it looks at, and the group may go at any other time
@@ -50,12 +51,11 @@ int buffers_remove(struct ring *ring, u16 group, u32 count);
 int buffers_ring_check(const struct ring *ring, u16 group);
 
 /*
- * A ring of `entries` (a power of two) buffers in `memory` becomes the group. With `is_mapped` the
- * memory is a mapping of ours that goes with the group, else it is the program's.
- * To be checked before (buffers_ring_check()). 0 or -ENOMEM, and the mapping is gone.
+ * A ring of buffers in `memory` becomes group reg->bgid. With IOU_PBUF_RING_MMAP the memory is a
+ * mapping of ours that goes with the group, else it is the program's. To be checked before: `reg`,
+ * whose entries are a power of two, and buffers_ring_check(). 0 or -ENOMEM, and the mapping is gone.
  */
-int buffers_ring_add(struct ring *ring, u16 group, void *memory, u32 entries, bool is_mapped,
-		     bool is_incremental);
+int buffers_ring_add(struct ring *ring, void *memory, const struct io_uring_buf_reg *reg);
 
 /* 0, -ENOENT (no such group), -EINVAL (a list). */
 int buffers_ring_remove(struct ring *ring, u16 group);

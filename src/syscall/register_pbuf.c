@@ -50,7 +50,6 @@ static int check_memory(const struct io_uring_buf_reg *reg)
 long register_pbuf_ring(struct ring *ring, int fd, const void *user_reg, u32 count)
 {
 	struct io_uring_buf_reg reg;
-	bool is_mapped;
 	void *memory;
 	int err;
 
@@ -60,14 +59,15 @@ long register_pbuf_ring(struct ring *ring, int fd, const void *user_reg, u32 cou
 		return -EFAULT;
 	if (!is_zero(reg.resv, sizeof(reg.resv)) || reg.flags & ~KNOWN_FLAGS)
 		return -EINVAL;
+	if (reg.min_left && !(reg.flags & IOU_PBUF_RING_INC))
+		return -EINVAL;
 	if (reg.ring_entries == 0 || reg.ring_entries & (reg.ring_entries - 1) ||
 	    reg.ring_entries > ENTRIES_MAX)
 		return -EINVAL;
 	err = buffers_ring_check(ring, reg.bgid);
 	if (err)
 		return err;
-	is_mapped = reg.flags & IOU_PBUF_RING_MMAP;
-	if (is_mapped) {
+	if (reg.flags & IOU_PBUF_RING_MMAP) {
 		memory = map_memory(fd, &reg);
 		if (memory == NULL)
 			return -ENOMEM;
@@ -77,8 +77,7 @@ long register_pbuf_ring(struct ring *ring, int fd, const void *user_reg, u32 cou
 			return err;
 		memory = (void *)reg.ring_addr;
 	}
-	return buffers_ring_add(ring, reg.bgid, memory, reg.ring_entries, is_mapped,
-				reg.flags & IOU_PBUF_RING_INC);
+	return buffers_ring_add(ring, memory, &reg);
 }
 
 long unregister_pbuf_ring(struct ring *ring, const void *user_reg, u32 count)

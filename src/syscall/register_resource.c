@@ -115,10 +115,15 @@ long register_file_alloc_range(struct ring *ring, const void *user_range)
 	return 0;
 }
 
-static int check_buffer(const struct iovec *iov)
+static int check_buffer(const struct iovec *iov, u64 tag)
 {
 	u64 start = (u64)iov->iov_base;
 
+	if (start == 0) {
+		if (iov->iov_len)
+			return -EFAULT;
+		return tag ? -EINVAL : 0;
+	}
 	if (iov->iov_len == 0 || iov->iov_len > BUFFER_SIZE_MAX)
 		return -EFAULT;
 	if (start + iov->iov_len + 4095 < start)
@@ -130,16 +135,10 @@ static int check_buffer(const struct iovec *iov)
 static int buffer_resource(struct ring *ring, const struct iovec *iov, u64 tag,
 			   struct resource **resource)
 {
-	int err;
+	int err = check_buffer(iov, tag);
 
 	*resource = NULL;
-	if (iov->iov_base == NULL) {
-		if (iov->iov_len)
-			return -EFAULT;
-		return tag ? -EINVAL : 0;
-	}
-	err = check_buffer(iov);
-	if (err)
+	if (err || iov->iov_base == NULL)
 		return err;
 	*resource = resource_create(ring, tag);
 	if (*resource == NULL)
@@ -149,18 +148,40 @@ static int buffer_resource(struct ring *ring, const struct iovec *iov, u64 tag,
 	return 0;
 }
 
+static int buffer_from_user(struct iovec *iov, u64 *tag, u32 index, u64 user_vector, u64 user_tags)
+{
+	*iov = (struct iovec){0};
+	if (user_vector &&
+	    copy_from_user(iov, user_element(user_vector, index, sizeof(*iov)), sizeof(*iov)))
+		return -EFAULT;
+	return tag_from_user(tag, user_tags, index);
+}
+
+/* Before anything of ours is mapped, which could fill a gap in what the program calls a buffer. */
+static int check_buffers(u32 count, u64 user_vector, u64 user_tags)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < count && !err; i++) {
+		struct iovec iov;
+		u64 tag;
+
+		err = buffer_from_user(&iov, &tag, i, user_vector, user_tags);
+		if (!err)
+			err = check_buffer(&iov, tag);
+	}
+	return err;
+}
+
 static int register_buffer(struct ring *ring, u32 index, u64 user_vector, u64 user_tags)
 {
-	struct iovec iov = {0};
+	struct iovec iov;
 	struct resource *resource;
 	u64 tag;
-	int err;
+	int err = buffer_from_user(&iov, &tag, index, user_vector, user_tags);
 
-	if (user_vector &&
-	    copy_from_user(&iov, user_element(user_vector, index, sizeof(iov)), sizeof(iov)))
-		return -EFAULT;
-	if (tag_from_user(&tag, user_tags, index))
-		return -EFAULT;
+	if (err)
+		return err;
 	err = buffer_resource(ring, &iov, tag, &resource);
 	if (!err && resource)
 		resource_set(ring, &ring->buffers, index, resource);
@@ -175,6 +196,9 @@ long register_buffers(struct ring *ring, u64 user_vector, u32 count, u64 user_ta
 		return -EBUSY;
 	if (count == 0 || count > FIXED_BUFFERS_MAX)
 		return -EINVAL;
+	err = check_buffers(count, user_vector, user_tags);
+	if (err)
+		return err;
 	err = resource_table_create(&ring->buffers, count);
 	for (u32 i = 0; i < count && !err; i++)
 		err = register_buffer(ring, i, user_vector, user_tags);

@@ -709,6 +709,39 @@ static void workers_are_bound_to_processors_and_their_maker_is_not(void **state)
 	io_uring_queue_exit(&ring);
 }
 
+static char *map_pages(size_t size)
+{
+	char *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	return pages;
+}
+
+/* Nothing that the call itself maps may take the place of what is missing, though the other gaps
+ * are filled. */
+static void a_buffer_with_a_gap_is_no_buffer(void **state)
+{
+	enum { PAGE = 4096, FILLERS = 256 };
+	char *fillers[FILLERS];
+	struct io_uring ring;
+	struct iovec iov;
+
+	core_ring(&ring, 1, 0);
+	for (int i = 0; i < FILLERS; i++)
+		fillers[i] = map_pages(PAGE);
+	iov = (struct iovec){.iov_base = map_pages(3 * PAGE), .iov_len = 3 * PAGE};
+	munmap((char *)iov.iov_base + PAGE, PAGE);
+	assert_int_equal(io_uring_register_buffers(&ring, &iov, 1), -EFAULT);
+	iov.iov_len = PAGE;
+	assert_int_equal(io_uring_register_buffers(&ring, &iov, 1), 0);
+	io_uring_queue_exit(&ring);
+	munmap(iov.iov_base, PAGE);
+	munmap((char *)iov.iov_base + 2 * PAGE, PAGE);
+	for (int i = 0; i < FILLERS; i++)
+		munmap(fillers[i], PAGE);
+	(void)state;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -732,6 +765,7 @@ int main(void)
 		cmocka_unit_test(questions_form_a_chain_but_no_circle),
 		cmocka_unit_test(a_vector_in_a_fixed_buffer_is_written_and_read),
 		cmocka_unit_test(workers_are_bound_to_processors_and_their_maker_is_not),
+		cmocka_unit_test(a_buffer_with_a_gap_is_no_buffer),
 	};
 
 	core_require_rings();

@@ -4,6 +4,7 @@
  * Paths are copied when the SQE is prepared. An open whose path is all in the
  * kernel's caches (RESOLVE_CACHED) completes at once, and so does a statx of a
  * file of a local file system; the rest can only block and goes to the punt pool.
+ * A statx that is made again soon (recent_path.h) is not asked about first.
  *
  * Directory descriptors are used when the call is made, not held before: the
  * kernel does the same.
@@ -17,9 +18,11 @@
 #include <sys/vfs.h>
 
 #include "file/own.h"
+#include "host/clock.h"
 #include "host/kernel.h"
 #include "host/usercopy.h"
 #include "op/ops.h"
+#include "op/recent_path.h"
 #include "request/ring.h"
 
 #ifndef RESOLVE_CACHED
@@ -274,25 +277,42 @@ static int open_for_status(const struct request *req)
 	return (int)host_call(SYS_openat2, dir_of(req), call->path, &how, sizeof(how));
 }
 
-/* What is in the kernel's caches can be told at once; block() has the last word on any failure. */
-OP_ISSUE(statx)
+/* A file of a local file system, found by what is in the kernel's caches, can be asked at once. */
+static bool statx_cached(const struct request *req)
 {
-	const struct path_call *call = call_of(req);
+	const struct path_call *call = request_data((struct request *)req, struct path_call);
 	bool is_named = call->path[0] != 0;
-	long fd, err = -EAGAIN;
+	long fd = is_named ? open_for_status(req) : dir_of(req);
+	long err = -EAGAIN;
 
-	if (call->flags & ~STATX_FLAGS || call->flags & AT_STATX_FORCE_SYNC)
-		return ISSUE_PUNT;
-	fd = is_named ? open_for_status(req) : dir_of(req);
 	if (fd < 0)
-		return ISSUE_PUNT; /* AT_FDCWD among them */
+		return false; /* AT_FDCWD among them */
 	if (is_local((int)fd))
 		err = host_call(SYS_statx, fd, "", call->flags | AT_EMPTY_PATH, call->mask,
 				call->buffer);
 	if (is_named)
 		host_call(SYS_close, fd);
-	if (err)
+	return err == 0;
+}
+
+/* block() has the last word on any failure. */
+OP_ISSUE(statx)
+{
+	const struct path_call *call = call_of(req);
+	u64 key, now;
+
+	if (call->flags & ~STATX_FLAGS || call->flags & AT_STATX_FORCE_SYNC)
 		return ISSUE_PUNT;
+	key = recent_path_key(req->fd, call->flags, call->path);
+	now = clock_ns(CLOCK_MONOTONIC_COARSE);
+	if (recent_path_has(key, now)) {
+		path_done(req, host_call(SYS_statx, dir_of(req), call->path, call->flags,
+					 call->mask, call->buffer));
+		return ISSUE_DONE;
+	}
+	if (!statx_cached(req))
+		return ISSUE_PUNT;
+	recent_path_add(key, now);
 	path_done(req, 0);
 	return ISSUE_DONE;
 }

@@ -462,6 +462,66 @@ static void a_locked_number_can_be_given_to_another_file(void **state)
 	unlink(other);
 }
 
+/* The size of what `path` names, or -errno. */
+static long size_by_path(const char *path, int flags)
+{
+	struct statx status = {0};
+	int err;
+
+	CORE_PREP(&ring, 1, io_uring_prep_statx, AT_FDCWD, path, flags, STATX_SIZE, &status);
+	err = core_run(&ring, 1);
+	return err ? err : (long)status.stx_size;
+}
+
+/* However often it was asked, and however lately. */
+static void a_path_is_looked_up_anew_for_each_statx(void **state)
+{
+	char path[] = "core_statx.XXXXXX", other[] = "core_other.XXXXXX";
+	int fd = mkstemp(path), bigger = mkstemp(other);
+
+	(void)state;
+	assert_true(fd >= 0 && bigger >= 0);
+	assert_int_equal(ftruncate(fd, 1), 0);
+	assert_int_equal(ftruncate(bigger, 1000), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(size_by_path(path, 0), 1);
+	assert_int_equal(ftruncate(fd, 2), 0);
+	assert_int_equal(size_by_path(path, 0), 2);
+	assert_int_equal(rename(other, path), 0);
+	assert_int_equal(size_by_path(path, 0), 1000);
+	assert_int_equal(size_by_path(other, 0), -ENOENT);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(size_by_path(path, 0), -ENOENT);
+	assert_int_equal(symlink("core_other.gone", path), 0);
+	assert_int_equal(size_by_path(path, 0), -ENOENT);
+	assert_int_equal(size_by_path(path, AT_SYMLINK_NOFOLLOW), strlen("core_other.gone"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_true(size_by_path(path, AT_SYMLINK_NOFOLLOW) >= 0);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(size_by_path(path, AT_SYMLINK_NOFOLLOW), -ENOENT);
+	close(fd);
+	close(bigger);
+}
+
+/* So may the program's pointers have gone bad since. */
+static void a_statx_that_worked_fails_for_a_bad_pointer(void **state)
+{
+	char path[] = "core_statx.XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(size_by_path(path, 0), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_statx, AT_FDCWD, path, 0, STATX_SIZE, BAD_POINTER);
+	assert_int_equal(core_run(&ring, 1), -EFAULT);
+	CORE_PREP(&ring, 1, io_uring_prep_statx, fd, path, 0, STATX_SIZE, BAD_POINTER);
+	assert_int_equal(core_run(&ring, 1), -ENOTDIR);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -489,6 +549,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(iopoll_takes_direct_files_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(deferred_links_are_told_to_the_eventfd, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_path_is_looked_up_anew_for_each_statx, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_statx_that_worked_fails_for_a_bad_pointer, setup,
 						teardown),
 	};
 

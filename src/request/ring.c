@@ -139,8 +139,6 @@ static void ring_expel_sleepers(struct ring *ring)
 	}
 }
 
-void ring_end(struct ring *ring)
-{
 /*
  * What requests waited for may be there, seen by nobody yet: they complete, and their CQEs stay in
  * the program's mapping, as in the kernel, where they would be there already. To be a caller keeps
@@ -154,11 +152,13 @@ static void ring_look_once_more(struct ring *ring)
 	sub_full(&ring->callers, 1);
 }
 
+void ring_end(struct ring *ring)
+{
 	rs_assert(ring_is_mine(ring));
-	store_relaxed(&ring->life, RING_DYING);
-	reactor_release(ring);
 	if (ring_has_pending(ring) && !ring_is_deferred(ring))
 		ring_look_once_more(ring);
+	store_relaxed(&ring->life, RING_DYING);
+	reactor_release(ring);
 	ring_expel_sleepers(ring);
 	for (;;) {
 		cancel_everything(ring);

@@ -112,6 +112,7 @@ int poll_substitute(int fd)
 
 	if (likely(ring == NULL))
 		return fd < 0 ? -EBADF : fd;
+	store_relaxed(&ring->is_polled_by_rings, 1);
 	fd = ring_poll_fd(ring);
 	if (fd >= 0)
 		poll_fd_agree(ring, fd);

@@ -80,6 +80,29 @@ static enum ring_attendance attendance_at_rest(const struct ring *ring)
 	return ring->files.count ? ATTEND_FILES : ATTEND_NOBODY;
 }
 
+/* Takes up what completed, and shows it. */
+static void drive(struct ring *ring)
+{
+	wait_look_events(ring);
+	ring_commit(ring);
+}
+
+void reactor_look_at_others(const struct ring *posted)
+{
+	struct ring *ring;
+
+	for (u32 i = 0; (ring = rings_get(i)) != NULL; i++) {
+		if (ring == posted || load_relaxed(&ring->life) != RING_ALIVE ||
+		    !ring_lock_try(ring))
+			continue;
+		/* Who sleeps in it was woken, and a deferred ring's program must enter. */
+		if (ring->life == RING_ALIVE && ring_has_pending(ring) && ring->sleepers == 0 &&
+		    !ring_is_deferred(ring))
+			drive(ring);
+		ring_unlock(ring);
+	}
+}
+
 /* Puts the ring's epoll set into the reactor's. */
 static void watch(struct ring *ring)
 {
@@ -112,13 +135,6 @@ void reactor_release(struct ring *ring)
 	if (unlikely(ring->attendance == ATTEND_EPOLL) &&
 	    (!ring_is_sqpoll(ring) || ring->life != RING_ALIVE))
 		unwatch(ring);
-}
-
-/* Takes up what completed, and shows it. */
-static void drive(struct ring *ring)
-{
-	wait_look_events(ring);
-	ring_commit(ring);
 }
 
 /* Something of a deferred ring is ready: those who asked are told; the program will enter and

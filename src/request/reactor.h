@@ -23,6 +23,12 @@ void reactor_kick(void);
  * then whether the ring was closed behind our back, for then its files are to be closed too. */
 void reactor_keep_watch(struct ring *ring);
 
+/*
+ * No lock held. CQEs were posted in a ring that requests poll: those of rings whose program is not
+ * inside complete before the caller's enter returns, as the kernel's do.
+ */
+void reactor_look_at_others(const struct ring *posted);
+
 /* What to do with a ring whose descriptor was closed behind our back; set by syscall/. Called by
  * the reactor without locks; true if the ring is (now) gone. */
 void reactor_set_sweep(bool (*sweep)(struct ring *ring));

@@ -76,6 +76,7 @@ struct ring *ring_new(u32 setup_flags)
 	store_relaxed(&ring->attendance,
 		      setup_flags & IORING_SETUP_SQPOLL ? ATTEND_SPIN : ATTEND_NOBODY);
 	store_relaxed(&ring->poll_fd, -1);
+	store_relaxed(&ring->is_polled_by_rings, 0);
 	ring->setup_flags = setup_flags;
 	ring->events = (struct ring_events){.epoll_fd = -1, .wake_fd = -1, .multi_fd = -1};
 	ring->event_fd = ring->fd = -1;

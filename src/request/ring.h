@@ -97,6 +97,8 @@ struct ring {
 	u32 wakers;           /* (a) threads that push task work at this moment */
 	u32 callers;          /* (a) threads in a call of theirs, kept waiting for the lock */
 	bool locked_for_fork; /* (o: the forking thread) by rings_fork_prepare() */
+	/* (a) a request has polled its descriptor */
+	u8 is_polled_by_rings;
 
 	/* What every enter and every SQE touches, together. */
 	u32 setup_flags; /* (c) */

@@ -289,6 +289,8 @@ long syscall_enter(u32 fd, u32 to_submit, u32 min_complete, u32 flags, const voi
 		   size_t arg_size)
 {
 	struct ring *ring;
+	bool is_polled;
+	u32 cq_tail;
 	long result;
 	int err;
 
@@ -300,10 +302,14 @@ long syscall_enter(u32 fd, u32 to_submit, u32 min_complete, u32 flags, const voi
 	if (likely(!ring_is_sqpoll(ring)))
 		biased_lock_may_bias(&ring->lock);
 	ring->enter_count++;
+	cq_tail = ring->cq.tail;
 	stats_count(ring->stats, COUNTER_ENTERS, 1);
 	result = enter(ring, to_submit, min_complete, flags, user_arg, arg_size);
 	leave(ring);
+	is_polled = load_relaxed(&ring->is_polled_by_rings) && ring->cq.tail != cq_tail;
 	descriptor_end_if_unnamed(ring);
 	ring_unlock(ring);
+	if (unlikely(is_polled))
+		reactor_look_at_others(ring);
 	return result;
 }

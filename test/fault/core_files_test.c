@@ -150,6 +150,25 @@ static void poll_of_a_ring_forgets_what_was_taken_from_it(void **state)
 	io_uring_queue_exit(&other);
 }
 
+/* No wait and no sleep between: what the other ring's program sees is as old as this call. */
+static void poll_of_a_ring_completes_with_the_call_that_posts(void **state)
+{
+	struct io_uring polled, polling;
+
+	core_ring(&polled, 4, 0);
+	core_ring(&polling, 4, 0);
+	CORE_PREP(&polling, 1, io_uring_prep_poll_add, polled.ring_fd, POLLIN);
+	assert_int_equal(io_uring_submit(&polling), 1);
+	assert_int_equal(io_uring_cq_ready(&polling), 0);
+	core_sqe(&polled, 2)->opcode = IORING_OP_NOP;
+	assert_int_equal(io_uring_submit(&polled), 1);
+	assert_int_equal(io_uring_cq_ready(&polling), 1);
+	assert_int_equal(core_result(&polling, 1), POLLIN);
+	io_uring_queue_exit(&polled);
+	io_uring_queue_exit(&polling);
+	(void)state;
+}
+
 static void polls_may_be_exclusive(void **state)
 {
 	int fds[2];
@@ -537,6 +556,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_blocked_call_is_found_by_its_descriptor, setup,
 						teardown),
+		cmocka_unit_test(poll_of_a_ring_completes_with_the_call_that_posts),
 		cmocka_unit_test_setup_teardown(polls_may_be_exclusive, setup, teardown),
 		cmocka_unit_test_setup_teardown(record_locks_outlive_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(record_locks_outlive_direct_descriptors, setup,

@@ -105,34 +105,61 @@ static bool is_match(const struct request *req, const struct cancel_match *match
 	return !by_user_data || req->user_data == match->user_data;
 }
 
+/*
+ * The kernel asks its workers first, for the calls that match and have not begun; then, unless it
+ * looks for one request and found it there, it interrupts those that run; then it looks elsewhere.
+ * So a worker that an interrupt sets free never begins a call that is to be cancelled as well.
+ */
 struct cancel_walk {
 	const struct cancel_match *match;
 	int result; /* the first answer that is not -ENOENT */
 	u32 count;
 	bool is_all;
-	/* Of the punted requests some had not begun, and some run. */
-	bool any_unbegun, any_running;
+	bool any_unbegun, any_running; /* of the punted ones; any_running: to be interrupted */
+	bool any_waitid, any_futex;    /* of those with ASYNC_CANCEL_ALL all count as one */
 };
 
-/*
- * The kernel asks its workers first, once for all that match, and counts that as one request if
- * it hit only requests that had not begun, as none if some were running. Where one request is to
- * be cancelled, a running one is interrupted, and the search goes on elsewhere.
- */
-static bool cancel_punted(struct request *req, struct cancel_walk *walk)
+/* Not of WAITID: that waits in the pool here only. */
+static bool is_punted_call(const struct request *req)
 {
-	int err;
+	return load_relaxed(&req->state) == REQUEST_PUNTED && !req->op->is_counted_if_cancelled;
+}
 
-	if (!walk->is_all && walk->any_running)
+static bool cancel_visit_unbegun(struct request *req, void *arg)
+{
+	struct cancel_walk *walk = arg;
+
+	if (!is_punted_call(req) || !is_match(req, walk->match))
 		return true;
-	err = request_cancel(req);
-	if (err == 0)
-		walk->any_unbegun = true;
-	else
+	if (!punt_cancel(&req->punt)) {
 		walk->any_running = true;
-	if (walk->result == -ENOENT || err == 0)
-		walk->result = err;
-	return walk->is_all || err != 0;
+		return true;
+	}
+	request_end(req, -ECANCELED);
+	walk->any_unbegun = true;
+	return walk->is_all;
+}
+
+static bool cancel_visit_running(struct request *req, void *arg)
+{
+	struct cancel_walk *walk = arg;
+
+	if (!is_punted_call(req) || !is_match(req, walk->match))
+		return true;
+	punt_interrupt(&req->punt);
+	return walk->is_all;
+}
+
+static void cancel_count(struct cancel_walk *walk, const struct request *req)
+{
+	bool *any = req->opcode == IORING_OP_WAITID ? &walk->any_waitid : &walk->any_futex;
+
+	if (!req->op->is_counted_if_cancelled || !(walk->match->flags & IORING_ASYNC_CANCEL_ALL)) {
+		walk->count++;
+		return;
+	}
+	walk->count += !*any;
+	*any = true;
 }
 
 static bool cancel_visit(struct request *req, void *arg)
@@ -145,18 +172,44 @@ static bool cancel_visit(struct request *req, void *arg)
 		return true;
 	if (req->opcode == IORING_OP_TIMEOUT && walk->match->flags & IORING_ASYNC_CANCEL_FD)
 		return true;
-	if (!is_match(req, walk->match))
+	if (!is_match(req, walk->match) || is_punted_call(req))
 		return true;
-	if (load_relaxed(&req->state) == REQUEST_PUNTED)
-		return cancel_punted(req, walk);
 	err = request_cancel(req);
 	if (err == -ENOENT)
 		return true;
 	if (err >= 0)
-		walk->count++;
+		cancel_count(walk, req);
 	if (walk->result == -ENOENT || walk->any_running || err >= 0)
 		walk->result = err;
 	return walk->is_all;
+}
+
+static bool cancel_visit_all(struct request *req, void *arg)
+{
+	return is_punted_call(req) ? cancel_visit_unbegun(req, arg) : cancel_visit(req, arg);
+}
+
+/* How many, as the kernel counts: calls that had not begun are one; none, if others were running.
+ * Only a running call makes a second walk necessary. */
+static u32 cancel_all_matching(struct ring *ring, const u64 *key, struct cancel_walk *walk)
+{
+	pending_for_each(ring, key, cancel_visit_all, walk);
+	if (walk->any_running)
+		pending_for_each(ring, key, cancel_visit_running, walk);
+	return walk->count + (walk->any_unbegun && !walk->any_running);
+}
+
+static int cancel_one_matching(struct ring *ring, const u64 *key, struct cancel_walk *walk)
+{
+	pending_for_each(ring, key, cancel_visit_unbegun, walk);
+	if (walk->any_unbegun)
+		return 0;
+	if (walk->any_running) {
+		pending_for_each(ring, key, cancel_visit_running, walk);
+		walk->result = -EALREADY;
+	}
+	pending_for_each(ring, key, cancel_visit, walk);
+	return walk->result;
 }
 
 int cancel_matching(struct ring *ring, const struct cancel_match *match)
@@ -170,11 +223,11 @@ int cancel_matching(struct ring *ring, const struct cancel_match *match)
 	bool has_key =
 		!(match->flags & without_key) || (match->flags & IORING_ASYNC_CANCEL_USERDATA &&
 						  !(match->flags & IORING_ASYNC_CANCEL_ANY));
+	const u64 *key = has_key ? &match->user_data : NULL;
 
-	pending_for_each(ring, has_key ? &match->user_data : NULL, cancel_visit, &walk);
-	if (!walk.is_all)
-		return walk.result;
-	return (int)walk.count + (walk.any_unbegun && !walk.any_running);
+	if (walk.is_all)
+		return (int)cancel_all_matching(ring, key, &walk);
+	return cancel_one_matching(ring, key, &walk);
 }
 
 static bool end_visit(struct request *req, void *arg)
@@ -186,5 +239,9 @@ static bool end_visit(struct request *req, void *arg)
 
 void cancel_everything(struct ring *ring)
 {
+	static const struct cancel_match all = {.flags = IORING_ASYNC_CANCEL_ANY};
+	struct cancel_walk walk = {.match = &all, .is_all = true};
+
+	pending_for_each(ring, NULL, cancel_visit_unbegun, &walk);
 	pending_for_each(ring, NULL, end_visit, NULL);
 }

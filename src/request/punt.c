@@ -1,6 +1,9 @@
 /*
  * punt.c - the punt pool: threads for calls that can only block
  *
+ * A pool is a thread's: of the works that it submits. It has the thread's limits, and nothing that
+ * another thread's works block in is in its way. An SQPOLL ring has one of its own.
+ *
  * Entry:       punt_queue(), punt_cancel(), punt_interrupt() from a ring's driver; worker_main()
  * Invariants:  U1 a work is in one list, and that by its state: QUEUED in its class's queue,
  *                 HELD in its lane's; whoever unlinks it under the lock owns it
@@ -10,15 +13,21 @@
  *                 that work is RUNNING; before the worker takes other work the signal has been
  *                 handled (interrupt_settle())
  *              U5 after done() a worker does not touch the work: it may be freed
- * Locks:       pool.lock: a leaf, taken with ring locks held; run() and done() are called without
- * The kernel:  io-wq: there the pool is a task's, here the process's; its hashed work is our lanes
+ *              U6 a pool is used again only without workers (so, by U2 and U3, without works) and
+ *                 when no ring names it and its thread has ended; pools are never freed
+ * Locks:       punt_lock, one for all pools: a leaf, taken with ring locks held; run() and done()
+ *              are called without
+ * The kernel:  io-wq, one of each task that uses rings; its hashed work is our lanes
  * Not here:    which operations come here, and what done() leads to (op/, request/)
  */
 #include "request/punt.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/lock.h"
+#include "base/pages.h"
 #include "host/futex.h"
 #include "host/interrupt.h"
 #include "host/kernel.h"
@@ -27,8 +36,12 @@
 
 #define IDLE_NS (5 * NS_PER_SEC)
 
-/* Threads that may be blocked for ever at a time. The kernel's limit is RLIMIT_NPROC. */
-#define UNBOUNDED_LIMIT 256u
+/* Workers of all pools, whatever their limits: a stack takes two mappings of memory, and a process
+ * has 65530. A class without any may have its first all the same (U2). */
+#define WORKERS_LIMIT 4096
+
+/* Pools of threads that are looked at for one to be used again, each time that one is wanted. */
+#define POOLS_LOOKED_AT 8
 
 /* Keys that share a lane wait for each other without need: it costs time, and nothing else. */
 #define LANES 64
@@ -36,6 +49,7 @@
 enum { BOUNDED, UNBOUNDED, CLASSES };
 
 struct punt_class {
+	struct punt_pool *pool; /* (c) */
 	struct list_node queue; /* (lock) PUNT_QUEUED, oldest first */
 	struct list_node idle;  /* (lock) workers that sleep, the last to fall asleep first */
 	u32 workers;            /* (lock) */
@@ -59,34 +73,26 @@ struct punt_worker {
 	u32 moves;                  /* (o) pool.moves that it has followed */
 };
 
-#define CLASS_INIT(which, most)                                                                    \
-	{                                                                                          \
-		.queue = {&pool.classes[which].queue, &pool.classes[which].queue},                 \
-		.idle = {&pool.classes[which].idle, &pool.classes[which].idle}, .limit = (most)    \
-	}
-
-static struct punt_pool {
-	struct lock lock;
+struct punt_pool {
+	struct punt_pool *next; /* (c) in all_pools */
 	struct punt_class classes[CLASSES];
 	struct punt_lane lanes[LANES];
-	bool is_limit_set;        /* (lock) by punt_limits(): rings set up later do not change it */
-	u32 workers;              /* (lock) of both classes */
-	u32 moves;                /* (lock) how often punt_affinity() was called */
-	u64 cpus[PUNT_CPU_WORDS]; /* (lock) the last one's; workers follow before their next work */
-	u64 idle_ns;              /* (a) */
-} pool = {
-	.classes = {CLASS_INIT(BOUNDED, 1), CLASS_INIT(UNBOUNDED, UNBOUNDED_LIMIT)},
-	.idle_ns = IDLE_NS,
+	u32 rings;                /* (lock) that name it, punt_pool_get() */
+	u32 owner;                /* (lock) its thread; 0: none */
+	u32 moves;                /* (lock) how often the processors were set */
+	u64 cpus[PUNT_CPU_WORDS]; /* (lock) which; workers follow before their next work */
 };
 
+static struct lock punt_lock;
+static struct punt_pool *all_pools;  /* (lock) to add; the newest first */
+static struct punt_pool *pools_hand; /* (lock) the next to be looked at for use again */
+static u32 all_workers;              /* (lock) of all pools */
+static u64 worker_idle_ns = IDLE_NS; /* (a) */
+
+static __thread struct punt_pool *pool_of_thread __attribute__((tls_model("initial-exec")));
 static __thread struct punt_worker *worker_of_thread __attribute__((tls_model("initial-exec")));
 
 static void *worker_main(void *argument);
-
-static struct punt_class *class_of(const struct punt_work *work)
-{
-	return &pool.classes[work->is_bounded ? BOUNDED : UNBOUNDED];
-}
 
 static struct punt_lane *lane_of(const struct punt_work *work)
 {
@@ -95,10 +101,16 @@ static struct punt_lane *lane_of(const struct punt_work *work)
 	if (work->serial_key == 0)
 		return NULL;
 	/* Fibonacci hashing: the top six bits of the product. */
-	lane = &pool.lanes[work->serial_key * 0x9e3779b97f4a7c15ull >> 58];
+	lane = &work->class->pool->lanes[work->serial_key * 0x9e3779b97f4a7c15ull >> 58];
 	if (lane->held.next == NULL)
 		list_init(&lane->held);
 	return lane;
+}
+
+static bool can_add_worker(const struct punt_class *class)
+{
+	return class->workers < class->limit &&
+	       (all_workers < WORKERS_LIMIT || class->workers == 0);
 }
 
 /* Adds a worker if the class may have one more. 0, or -errno and there is none at all. */
@@ -106,17 +118,17 @@ static int worker_add_locked(struct punt_class *class)
 {
 	int err;
 
-	if (class->workers >= class->limit)
+	if (!can_add_worker(class))
 		return 0;
 	class->workers++;
-	pool.workers++;
+	all_workers++;
 	err = thread_start(worker_main, class);
 	if (err) {
 		class->workers--;
-		pool.workers--;
+		all_workers--;
 		return class->workers > 0 ? 0 : err;
 	}
-	stats_peak_process(COUNTER_PUNT_THREADS_PEAK, pool.workers);
+	stats_peak_process(COUNTER_PUNT_THREADS_PEAK, all_workers);
 	return 0;
 }
 
@@ -131,7 +143,7 @@ static void worker_wake_locked(struct punt_worker *worker)
 /* Queues the work and sees to it that somebody takes it. 0, or -errno and it is not queued. */
 static int enqueue_locked(struct punt_work *work)
 {
-	struct punt_class *class = class_of(work);
+	struct punt_class *class = work->class;
 
 	if (!list_is_empty(&class->idle)) {
 		worker_wake_locked(list_first(&class->idle, struct punt_worker, node));
@@ -165,15 +177,15 @@ static void lane_release_locked(const struct punt_work *work)
 	rs_assert(enqueue_locked(next) == 0);
 }
 
-int punt_queue(struct punt_work *work, bool is_bounded)
+int punt_queue(struct punt_pool *pool, struct punt_work *work, bool is_bounded)
 {
 	struct punt_lane *lane;
 	int err = 0;
 
 	rs_assert(work->serial_key == 0 || is_bounded);
-	lock_acquire(&pool.lock);
+	lock_acquire(&punt_lock);
 	rs_assert(work->state == PUNT_IDLE);
-	work->is_bounded = is_bounded;
+	work->class = &pool->classes[is_bounded ? BOUNDED : UNBOUNDED];
 	lane = lane_of(work);
 	if (lane && lane->is_busy) {
 		list_add_tail(&lane->held, &work->node);
@@ -183,7 +195,7 @@ int punt_queue(struct punt_work *work, bool is_bounded)
 		if (lane && !err)
 			lane->is_busy = true;
 	}
-	lock_release(&pool.lock);
+	lock_release(&punt_lock);
 	return err ? -EAGAIN : 0;
 }
 
@@ -191,7 +203,7 @@ bool punt_cancel(struct punt_work *work)
 {
 	bool is_ours = false;
 
-	lock_acquire(&pool.lock);
+	lock_acquire(&punt_lock);
 	if (work->state == PUNT_QUEUED || work->state == PUNT_HELD) {
 		list_del(&work->node);
 		if (work->state == PUNT_QUEUED)
@@ -199,7 +211,7 @@ bool punt_cancel(struct punt_work *work)
 		work->state = PUNT_IDLE;
 		is_ours = true;
 	}
-	lock_release(&pool.lock);
+	lock_release(&punt_lock);
 	return is_ours;
 }
 
@@ -207,13 +219,13 @@ bool punt_interrupt(struct punt_work *work)
 {
 	bool is_running;
 
-	lock_acquire(&pool.lock);
+	lock_acquire(&punt_lock);
 	is_running = work->state == PUNT_RUNNING;
 	if (is_running) {
 		rs_assert(work->worker->work == work);
 		interrupt_send(&work->worker->interrupt);
 	}
-	lock_release(&pool.lock);
+	lock_release(&punt_lock);
 	return is_running;
 }
 
@@ -229,12 +241,15 @@ long punt_call_array(long nr, const long args[6])
 	return interrupt_call(&worker_of_thread->interrupt, nr, args);
 }
 
+/* A new one, too: its thread has begun on the processors of the thread that started it. */
 static void worker_move_locked(struct punt_worker *self)
 {
-	if (likely(self->moves == pool.moves))
+	const struct punt_pool *pool = self->class->pool;
+
+	if (likely(self->moves == pool->moves))
 		return;
-	self->moves = pool.moves;
-	host_call(SYS_sched_setaffinity, 0, sizeof(pool.cpus), pool.cpus);
+	self->moves = pool->moves;
+	host_call(SYS_sched_setaffinity, 0, sizeof(pool->cpus), pool->cpus);
 }
 
 /* Takes the oldest work and runs it. Called and left with the lock held, which it drops between. */
@@ -248,20 +263,20 @@ static void worker_run_locked(struct punt_worker *self)
 	work->worker = self;
 	self->work = work;
 	worker_move_locked(self);
-	lock_release(&pool.lock);
+	lock_release(&punt_lock);
 
 	work->run(work);
 
-	lock_acquire(&pool.lock);
+	lock_acquire(&punt_lock);
 	self->work = NULL;
 	work->worker = NULL;
 	work->state = PUNT_IDLE;
 	lane_release_locked(work);
-	lock_release(&pool.lock);
+	lock_release(&punt_lock);
 
 	interrupt_settle(&self->interrupt);
 	work->done(work);
-	lock_acquire(&pool.lock);
+	lock_acquire(&punt_lock);
 }
 
 /* Sleeps until woken for work; false: none came for idle_ns. */
@@ -272,9 +287,9 @@ static bool worker_sleep_locked(struct punt_worker *self)
 	list_add(&self->class->idle, &self->node);
 	store_relaxed(&self->is_woken, 0);
 	do {
-		lock_release(&pool.lock);
-		err = futex_wait(&self->is_woken, 0, load_relaxed(&pool.idle_ns));
-		lock_acquire(&pool.lock);
+		lock_release(&punt_lock);
+		err = futex_wait(&self->is_woken, 0, load_relaxed(&worker_idle_ns));
+		lock_acquire(&punt_lock);
 	} while (!load_relaxed(&self->is_woken) && err != -ETIMEDOUT);
 	list_del(&self->node);
 	return load_relaxed(&self->is_woken);
@@ -288,7 +303,7 @@ static void *worker_main(void *argument)
 	thread_set_name("ringside/punt");
 	list_init(&self.node);
 	worker_of_thread = &self;
-	lock_acquire(&pool.lock);
+	lock_acquire(&punt_lock);
 	while (!self.is_retired) {
 		if (!list_is_empty(&class->queue)) {
 			worker_run_locked(&self);
@@ -301,9 +316,9 @@ static void *worker_main(void *argument)
 	}
 	if (!self.is_retired) {
 		class->workers--;
-		pool.workers--;
+		all_workers--;
 	}
-	lock_release(&pool.lock);
+	lock_release(&punt_lock);
 	interrupt_close(&self.interrupt);
 	worker_of_thread = NULL;
 	return NULL;
@@ -315,7 +330,7 @@ static void class_grow_locked(struct punt_class *class)
 	struct list_node *node;
 
 	list_for_each (node, &class->queue) {
-		if (class->workers >= class->limit || worker_add_locked(class))
+		if (!can_add_worker(class) || worker_add_locked(class))
 			break;
 	}
 }
@@ -328,32 +343,50 @@ static void class_shrink_locked(struct punt_class *class)
 
 		worker->is_retired = true;
 		class->workers--;
-		pool.workers--;
+		all_workers--;
 		worker_wake_locked(worker);
 	}
 }
 
-void punt_limits(const u32 limits[2], u32 old[2])
+/* RLIMIT_NPROC as the kernel's pool takes it: without a limit all bits are set. */
+static u32 threads_allowed(void)
 {
-	lock_acquire(&pool.lock);
-	for (int i = 0; i < CLASSES; i++) {
-		old[i] = pool.classes[i].limit;
-		if (limits[i] == 0)
-			continue;
-		pool.classes[i].limit = limits[i];
-		pool.is_limit_set = true;
-		class_grow_locked(&pool.classes[i]);
-		class_shrink_locked(&pool.classes[i]);
-	}
-	lock_release(&pool.lock);
+	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+
+	host_call(SYS_prlimit64, 0, RLIMIT_NPROC, NULL, &limit);
+	return (u32)limit.rlim_cur;
 }
 
-void punt_affinity(const u64 mask[PUNT_CPU_WORDS])
+void punt_limits(struct punt_pool *pool, const u32 limits[2], u32 old[2])
 {
-	lock_acquire(&pool.lock);
-	memcpy(pool.cpus, mask, sizeof(pool.cpus));
-	pool.moves++;
-	lock_release(&pool.lock);
+	u32 most = threads_allowed();
+
+	lock_acquire(&punt_lock);
+	for (int i = 0; i < CLASSES; i++) {
+		struct punt_class *class = &pool->classes[i];
+
+		/* As the kernel says it, also "no limit". */
+		old[i] = class->limit > INT32_MAX ? 0 : class->limit;
+		if (limits[i] == 0)
+			continue;
+		class->limit = min_of(limits[i], most);
+		class_grow_locked(class);
+		class_shrink_locked(class);
+	}
+	lock_release(&punt_lock);
+}
+
+static void pool_move_locked(struct punt_pool *pool, const u64 mask[PUNT_CPU_WORDS])
+{
+	memcpy(pool->cpus, mask, sizeof(pool->cpus));
+	pool->moves++;
+}
+
+void punt_affinity(struct punt_pool *pool, const u64 mask[PUNT_CPU_WORDS])
+{
+	lock_acquire(&punt_lock);
+	pool_move_locked(pool, mask);
+	lock_release(&punt_lock);
 }
 
 static u32 usable_cpus(void)
@@ -367,32 +400,115 @@ static u32 usable_cpus(void)
 	return max_of(cpus, 1u);
 }
 
-void punt_ring_created(u32 sq_entries)
+static bool is_unused(const struct punt_pool *pool)
 {
-	u32 limit = min_of(sq_entries, 4 * usable_cpus());
+	for (int i = 0; i < CLASSES; i++)
+		if (pool->classes[i].workers > 0)
+			return false;
+	if (pool->rings > 0)
+		return false;
+	return pool->owner == 0 ||
+	       host_call(SYS_tgkill, host_call(SYS_getpid), pool->owner, 0) == -ESRCH;
+}
 
-	lock_acquire(&pool.lock);
-	if (!pool.is_limit_set)
-		pool.classes[BOUNDED].limit = max_of(pool.classes[BOUNDED].limit, limit);
-	lock_release(&pool.lock);
+/* One that was another thread's, or a new one; NULL: no memory. */
+static struct punt_pool *pool_find_locked(void)
+{
+	struct punt_pool *pool;
+
+	for (int i = 0; i < POOLS_LOOKED_AT; i++) {
+		pool = pools_hand ? pools_hand : all_pools;
+		if (pool == NULL)
+			break;
+		pools_hand = pool->next;
+		if (is_unused(pool))
+			return pool;
+	}
+	pool = pages_alloc(sizeof(*pool));
+	if (pool != NULL) {
+		pool->next = all_pools;
+		store_release(&all_pools, pool); /* a fork() may come at any time */
+	}
+	return pool;
+}
+
+static void pool_clear_locked(struct punt_pool *pool)
+{
+	pool->rings = 0;
+	pool->owner = 0;
+	for (int i = 0; i < CLASSES; i++) {
+		struct punt_class *class = &pool->classes[i];
+
+		*class = (struct punt_class){.pool = pool};
+		list_init(&class->queue);
+		list_init(&class->idle);
+	}
+	memset(pool->lanes, 0, sizeof(pool->lanes));
+}
+
+static struct punt_pool *pool_start_locked(u32 owner, u32 sq_entries)
+{
+	struct punt_pool *pool = pool_find_locked();
+	u64 all[PUNT_CPU_WORDS];
+
+	if (pool == NULL)
+		return NULL;
+	pool_clear_locked(pool);
+	pool->owner = owner;
+	pool->classes[BOUNDED].limit = min_of(sq_entries, 4 * usable_cpus());
+	pool->classes[UNBOUNDED].limit = threads_allowed();
+	memset(all, 0xff, sizeof(all));
+	pool_move_locked(pool, all);
+	return pool;
+}
+
+struct punt_pool *punt_pool_of_thread(void)
+{
+	return pool_of_thread;
+}
+
+struct punt_pool *punt_pool_start(u32 sq_entries)
+{
+	if (pool_of_thread != NULL)
+		return pool_of_thread;
+	lock_acquire(&punt_lock);
+	pool_of_thread = pool_start_locked((u32)host_call(SYS_gettid), sq_entries);
+	lock_release(&punt_lock);
+	return pool_of_thread;
+}
+
+struct punt_pool *punt_pool_get(u32 sq_entries, bool is_own)
+{
+	struct punt_pool *pool = is_own ? NULL : punt_pool_start(sq_entries);
+
+	lock_acquire(&punt_lock);
+	if (is_own)
+		pool = pool_start_locked(0, sq_entries);
+	if (pool != NULL)
+		pool->rings++;
+	lock_release(&punt_lock);
+	return pool;
+}
+
+void punt_pool_put(struct punt_pool *pool)
+{
+	lock_acquire(&punt_lock);
+	rs_assert(pool->rings > 0);
+	pool->rings--;
+	lock_release(&punt_lock);
 }
 
 void punt_set_idle(u64 idle_ns)
 {
-	store_relaxed(&pool.idle_ns, idle_ns);
+	store_relaxed(&worker_idle_ns, idle_ns);
 }
 
 void punt_fork_child(void)
 {
-	pool.lock = LOCK_INIT;
-	pool.workers = 0;
-	for (int i = 0; i < CLASSES; i++) {
-		list_init(&pool.classes[i].queue);
-		list_init(&pool.classes[i].idle);
-		pool.classes[i].workers = 0;
-	}
-	for (int i = 0; i < LANES; i++) {
-		list_init(&pool.lanes[i].held);
-		pool.lanes[i].is_busy = false;
-	}
+	punt_lock = LOCK_INIT;
+	all_workers = 0;
+	pools_hand = NULL;
+	pool_of_thread = NULL;
+	for (struct punt_pool *pool = all_pools; pool != NULL; pool = pool->next)
+		pool_clear_locked(pool);
 }

@@ -35,10 +35,10 @@ struct punt_work {
 	struct list_node node;                /* (q) the pool's lock */
 	void (*run)(struct punt_work *work);  /* (c) makes the calls, keeps the result */
 	void (*done)(struct punt_work *work); /* (c) hands it back, may free it */
+	struct punt_class *class;             /* (q) whose it is, but in PUNT_IDLE */
 	struct punt_worker *worker;           /* (q) while PUNT_RUNNING */
 	u64 serial_key;                       /* (c) works of one key run one by one; 0: free */
 	u8 state;                             /* (q) enum punt_state */
-	bool is_bounded;                      /* (q) */
 };
 
 static inline void punt_work_init(struct punt_work *work, void (*run)(struct punt_work *),
@@ -48,11 +48,26 @@ static inline void punt_work_init(struct punt_work *work, void (*run)(struct pun
 	list_init(&work->node);
 }
 
+/* The calling thread's pool, or NULL: it has none. */
+struct punt_pool *punt_pool_of_thread(void);
+
 /*
- * Any thread. 0, or -EAGAIN: there is no worker and no thread can be made; the
- * caller owns `work` and may run it itself. Work with a serial_key is bounded.
+ * The same, made if it has none: its bounded limit is then min(sq_entries, 4 * CPUs), the other
+ * RLIMIT_NPROC. NULL: no memory. It stays the thread's until the thread ends.
  */
-int punt_queue(struct punt_work *work, bool is_bounded);
+struct punt_pool *punt_pool_start(u32 sq_entries);
+
+/* A new ring of the calling thread names a pool, until punt_pool_put(): the thread's, or one of
+ * its own. NULL: no memory. */
+struct punt_pool *punt_pool_get(u32 sq_entries, bool is_own);
+void punt_pool_put(struct punt_pool *pool);
+
+/*
+ * The pool's thread, or the driver of a ring that names it. 0, or -EAGAIN: there is no worker
+ * and no thread can be made; the caller owns `work` and may run it itself. Work with a
+ * serial_key is bounded.
+ */
+int punt_queue(struct punt_pool *pool, struct punt_work *work, bool is_bounded);
 
 /* True: it had not begun, the caller owns it, and neither run() nor done() is called. */
 bool punt_cancel(struct punt_work *work);
@@ -90,18 +105,14 @@ long punt_call_array(long nr, const long args[6]);
 						       PUNT_ARGS_4, PUNT_ARGS_3, PUNT_ARGS_2,      \
 						       PUNT_ARGS_1, 0)(__VA_ARGS__)})
 
-/* As IORING_REGISTER_IOWQ_MAX_WORKERS, but for the process: indices IO_WQ_BOUND and IO_WQ_UNBOUND;
- * gives back what the limits were, sets those that are not 0 in `limits`. */
-void punt_limits(const u32 limits[2], u32 old[2]);
+/* As IORING_REGISTER_IOWQ_MAX_WORKERS: indices IO_WQ_BOUND and IO_WQ_UNBOUND; gives back what the
+ * limits were, sets those that are not 0 in `limits`. */
+void punt_limits(struct punt_pool *pool, const u32 limits[2], u32 old[2]);
 
 #define PUNT_CPU_WORDS 16 /* of 64 processors each */
 
-/* IORING_REGISTER_IOWQ_AFF, for the process: the workers run on these processors from now on. */
-void punt_affinity(const u64 mask[PUNT_CPU_WORDS]);
-
-/* A ring of so many SQ entries is set up: until punt_limits() sets one, the bounded limit is the
- * largest min(sq_entries, 4 * CPUs) of all rings, as the kernel's is. */
-void punt_ring_created(u32 sq_entries);
+/* IORING_REGISTER_IOWQ_AFF: the workers run on these processors from now on. */
+void punt_affinity(struct punt_pool *pool, const u64 mask[PUNT_CPU_WORDS]);
 
 /* How long a worker stays without work; for tests. */
 void punt_set_idle(u64 idle_ns);

@@ -11,8 +11,11 @@
 #include "request/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
+#include "host/kernel.h"
 #include "observe/ticks.h"
 #include "request/buffers.h"
 #include "request/link.h"
@@ -213,22 +216,66 @@ static int punt_take_file(struct request *req)
 	return 0;
 }
 
+/*
+ * The submitting thread's pool, as in the kernel. What waited first, and is punted by whoever
+ * drives the ring then (the reactor has no pool), goes to the creator's at worst.
+ */
+static struct punt_pool *punt_choose_pool(const struct ring *ring)
+{
+	struct punt_pool *pool = punt_pool_of_thread();
+	u32 ignored[2];
+
+	if (ring_is_sqpoll(ring) || (pool == NULL && !ring->is_submitting))
+		return ring->pool;
+	if (pool != NULL)
+		return pool;
+	pool = punt_pool_start(ring->memory.sq_entries);
+	if (pool == NULL)
+		return ring->pool;
+	punt_limits(pool, ring->worker_limits, ignored);
+	return pool;
+}
+
+/*
+ * Whether the call ends by itself, which those on regular files do, and which calls it must not
+ * overtake, or run beside: on one regular file some wait for each other, on an IOPOLL ring all.
+ */
+static u64 punt_serial_key(const struct request *req, bool *is_bounded)
+{
+	bool is_serial = req->op->is_serial || req->ring->setup_flags & IORING_SETUP_IOPOLL;
+	struct stat status;
+
+	*is_bounded = !req->op->is_unbounded;
+	if (!req->op->needs_file || (*is_bounded && !is_serial))
+		return 0;
+	if (host_call(SYS_newfstatat, request_fd(req), "", &status, AT_EMPTY_PATH) != 0)
+		return 0;
+	if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode))
+		*is_bounded = true;
+	if (!S_ISREG(status.st_mode) || !is_serial)
+		return 0;
+	return status.st_dev << 40 ^ status.st_ino ^ 1ull << 63; /* not 0 */
+}
+
 void request_punt(struct request *req)
 {
 	struct ring *ring = req->ring;
 	int err = punt_take_file(req);
+	bool is_bounded;
+	u64 key;
 
 	if (err) {
 		request_set_result(req, err);
 		request_complete(req);
 		return;
 	}
-	punt_work_init(&req->punt, punt_run, punt_done, 0);
+	key = punt_serial_key(req, &is_bounded);
+	punt_work_init(&req->punt, punt_run, punt_done, key);
 	request_set_state(req, REQUEST_PUNTED);
 	pending_add(req);
 	stats_count(ring->stats, COUNTER_PUNTS, 1);
 	link_timeout_start(req);
-	if (punt_queue(&req->punt, !req->op->is_unbounded) == 0)
+	if (punt_queue(punt_choose_pool(ring), &req->punt, is_bounded) == 0)
 		return;
 	/* No thread to be had: the call is made here. Slow, but nothing is lost. */
 	req->op->block(req);

@@ -133,8 +133,10 @@ struct op_def {
 	bool allows_ioprio; /* sqe->ioprio may be set */
 	bool allows_iopoll; /* may be used on an IOPOLL ring */
 	bool allows_buffer_select;
-	bool is_unbounded; /* block() may block for ever: the pool's unbounded side */
-	bool is_wide;      /* its SQE has 128 bytes */
+	/* block() may block for ever, if the file is no regular one: the pool's unbounded side */
+	bool is_unbounded;
+	bool is_serial; /* on a regular file block() is called for one after another, in order */
+	bool is_wide;   /* its SQE has 128 bytes */
 	/* Whoever cancels one is told 1, a count, where others say 0; as in the kernel. */
 	bool is_counted_if_cancelled;
 };

@@ -121,6 +121,8 @@ void ring_delete(struct ring *ring)
 		ring_memory_unmap_more(ring->region.addr, ring->region.size);
 	ring_memory_unmap(&ring->memory);
 	stats_block_release(ring->stats);
+	if (ring->pool != NULL)
+		punt_pool_put(ring->pool);
 	store_release(&ring->life, RING_FREE);
 }
 
@@ -224,6 +226,7 @@ void rings_fork_child(void)
 		aio_queue_fork_child(&ring->aio);
 		if (ring->life != RING_FREE)
 			store_relaxed(&ring->life, RING_INHERITED);
+		ring->pool = NULL;
 		ring->lock = BIASED_LOCK_INIT;
 		store_relaxed(&ring->callers, 0);
 	}

@@ -168,6 +168,11 @@ struct ring {
 	struct ring_region region;            /* (r) */
 	bool waits_by_boottime;               /* (r) enter's absolute times are of CLOCK_BOOTTIME */
 
+	/* Its creator's workers, or, of SQPOLL, its own. (c) */
+	struct punt_pool *pool;
+	/* (r) IORING_REGISTER_IOWQ_MAX_WORKERS: of threads that have no pool yet; 0: not set */
+	u32 worker_limits[2];
+
 	/* The descriptor (syscall/descriptor.c) */
 	int fd;              /* (r) one name of it, -1: registered only */
 	u32 names;           /* (r) descriptors and registered-ring slots that name it */

@@ -120,9 +120,22 @@ static long enable_rings(struct ring *ring)
 	return 0;
 }
 
-static long register_worker_limits(void *user_limits, u32 count)
+/* Of what concerns workers, registering says something of these: the calling thread's, or those of
+ * an SQPOLL ring. NULL: the thread has none. */
+static struct punt_pool *workers_meant(const struct ring *ring)
 {
-	u32 limits[2], old[2];
+	return ring_is_sqpoll(ring) ? ring->pool : punt_pool_of_thread();
+}
+
+/*
+ * The limits are a thread's: those of the one that asks are told, and set. What was ever set by
+ * this ring is then set, again as well, for the ring's creator, and later for each thread that
+ * submits to it and has no workers yet. Of an SQPOLL ring the limits are its own.
+ */
+static long register_worker_limits(struct ring *ring, void *user_limits, u32 count)
+{
+	struct punt_pool *mine = workers_meant(ring);
+	u32 limits[2], old[2] = {0}, ignored[2];
 
 	if (user_limits == NULL || count != 2)
 		return -EINVAL;
@@ -130,7 +143,13 @@ static long register_worker_limits(void *user_limits, u32 count)
 		return -EFAULT;
 	if (limits[0] > INT32_MAX || limits[1] > INT32_MAX)
 		return -EINVAL;
-	punt_limits(limits, old);
+	for (int i = 0; i < 2; i++)
+		if (limits[i] > 0)
+			ring->worker_limits[i] = limits[i];
+	if (mine != NULL)
+		punt_limits(mine, limits, old);
+	if (!ring_is_sqpoll(ring))
+		punt_limits(ring->pool, ring->worker_limits, ignored);
 	return copy_to_user(user_limits, old, sizeof(old));
 }
 
@@ -138,9 +157,10 @@ static long register_worker_limits(void *user_limits, u32 count)
  * IORING_REGISTER_IOWQ_AFF. The kernel refuses processors that the process may not use: that is
  * found out by trying, on this thread, which then gets its own set back.
  */
-static long register_affinity(const void *user_mask, u32 size)
+static long register_affinity(struct ring *ring, const void *user_mask, u32 size)
 {
 	u64 mask[PUNT_CPU_WORDS] = {0}, old[PUNT_CPU_WORDS] = {0}, got[PUNT_CPU_WORDS] = {0};
+	struct punt_pool *pool = workers_meant(ring);
 	bool is_possible;
 
 	if (user_mask == NULL || size == 0)
@@ -153,18 +173,22 @@ static long register_affinity(const void *user_mask, u32 size)
 		      host_call(SYS_sched_getaffinity, 0, sizeof(got), got) > 0 &&
 		      memcmp(mask, got, sizeof(mask)) == 0;
 	host_call(SYS_sched_setaffinity, 0, sizeof(old), old);
-	if (!is_possible)
+	if (!is_possible || pool == NULL)
 		return -EINVAL;
-	punt_affinity(mask);
+	punt_affinity(pool, mask);
 	return 0;
 }
 
-static long unregister_affinity(void)
+static long unregister_affinity(struct ring *ring)
 {
+	struct punt_pool *pool = workers_meant(ring);
 	u64 all[PUNT_CPU_WORDS];
 
+	if (pool == NULL)
+		return -EINVAL;
+
 	memset(all, 0xff, sizeof(all));
-	punt_affinity(all);
+	punt_affinity(pool, all);
 	return 0;
 }
 
@@ -321,15 +345,15 @@ static long register_op(struct ring *ring, u32 opcode, void *arg, u32 count)
 	case IORING_REGISTER_QUERY:
 		return register_query(arg, count);
 	case IORING_REGISTER_IOWQ_AFF:
-		return register_affinity(arg, count);
+		return register_affinity(ring, arg, count);
 	case IORING_UNREGISTER_IOWQ_AFF:
-		return has_no_argument ? unregister_affinity() : -EINVAL;
+		return has_no_argument ? unregister_affinity(ring) : -EINVAL;
 	case IORING_REGISTER_NAPI:
 	case IORING_UNREGISTER_NAPI:
 		/* As a kernel without busy polling. */
 		return has_one_argument ? -EOPNOTSUPP : -EINVAL;
 	case IORING_REGISTER_IOWQ_MAX_WORKERS:
-		return register_worker_limits(arg, count);
+		return register_worker_limits(ring, arg, count);
 	case IORING_REGISTER_RING_FDS:
 		return register_ring_fds(ring, arg, count);
 	case IORING_UNREGISTER_RING_FDS:

@@ -111,8 +111,8 @@ int setup_check_entries(u32 entries, struct io_uring_params *params)
 	return params->cq_entries < params->sq_entries ? -EINVAL : 0;
 }
 
-/* ATTACH_WQ shares the workers of another ring. All our rings share one pool: only the check is
- * left. */
+/* ATTACH_WQ shares the thread of another SQPOLL ring, and its workers. All our SQPOLL rings share
+ * one thread, and each has workers of its own: only the check is left. */
 static int check_attach(const struct io_uring_params *params)
 {
 	if (!(params->flags & IORING_SETUP_ATTACH_WQ))
@@ -148,6 +148,14 @@ static int make_memory(struct ring *ring, const struct io_uring_params *params, 
 	*fd = params->flags & IORING_SETUP_NO_MMAP ? ring_memory_name()
 						   : ring_memory_create(&ring->memory);
 	return min_of(*fd, 0);
+}
+
+/* The thread that sets a ring up has workers from then on. */
+static int give_workers(struct ring *ring, u32 sq_entries)
+{
+	if (punt_pool_start(sq_entries) != NULL)
+		ring->pool = punt_pool_get(sq_entries, ring_is_sqpoll(ring));
+	return ring->pool != NULL ? 0 : -ENOMEM;
 }
 
 /* With the ring's lock held: it comes to life. Returns what io_uring_setup() returns. */
@@ -215,6 +223,8 @@ long syscall_setup(u32 entries, struct io_uring_params *user_params)
 	params.features = FEATURES;
 	ring_lock(ring);
 	result = make_memory(ring, &params, &fd);
+	if (result == 0)
+		result = give_workers(ring, params.sq_entries);
 	if (result == 0 && copy_to_user(user_params, &params, sizeof(params)))
 		result = -EFAULT;
 	if (result == 0)
@@ -225,8 +235,6 @@ long syscall_setup(u32 entries, struct io_uring_params *user_params)
 		ring_delete(ring);
 		if (fd >= 0)
 			host_call(SYS_close, fd);
-	} else {
-		punt_ring_created(params.sq_entries);
 	}
 	ring_unlock(ring);
 	return result;

@@ -239,6 +239,29 @@ static void one_of_several_words_is_enough(void **state)
 	}
 }
 
+/* As the kernel counts them: all of them are one. */
+static void waits_cancelled_together_count_as_one(void **state)
+{
+	struct io_uring_sqe *sqe;
+	int results[3] = {0};
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		wait_on(&words[i], ALL, PRIVATE, 1);
+	sqe = newer_sqe(&ring, IORING_OP_ASYNC_CANCEL, -1, (void *)1ul, 0, 2);
+	sqe->cancel_flags = IORING_ASYNC_CANCEL_ALL;
+	assert_int_equal(io_uring_submit(&ring), 1);
+	for (int i = 0; i < 4; i++) {
+		struct io_uring_cqe *cqe;
+
+		assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+		results[cqe->user_data] += cqe->res;
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	assert_int_equal(results[1], -3 * ECANCELED);
+	assert_int_equal(results[2], 1);
+}
+
 static void a_wait_for_several_words_can_be_cancelled(void **state)
 {
 	struct vector_word vector[WORDS];
@@ -430,6 +453,7 @@ int main(void)
 		cmocka_unit_test(a_wait_can_be_cancelled_and_takes_no_wake_then),
 		cmocka_unit_test(a_wait_ends_with_its_link_timeout),
 		cmocka_unit_test(one_of_several_words_is_enough),
+		cmocka_unit_test(waits_cancelled_together_count_as_one),
 		cmocka_unit_test(a_wait_for_several_words_can_be_cancelled),
 		cmocka_unit_test(mistakes_in_a_vector_are_told_apart),
 		cmocka_unit_test(a_hundred_waits_are_all_woken),

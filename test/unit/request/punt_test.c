@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "base/atomic.h"
 #include "host/clock.h"
@@ -29,6 +30,7 @@ struct job {
 	struct job **order; /* where run() writes down who came next */
 };
 
+static struct punt_pool *pool;
 static u32 order_count;           /* (a) */
 static u32 running, running_peak; /* (a) */
 
@@ -79,7 +81,7 @@ static void job_init(struct job *job, void (*run)(struct punt_work *), u64 key)
 
 static void job_queue(struct job *job, bool is_bounded)
 {
-	assert_int_equal(punt_queue(&job->work, is_bounded), 0);
+	assert_int_equal(punt_queue(pool, &job->work, is_bounded), 0);
 }
 
 static void job_open(struct job *job)
@@ -98,7 +100,7 @@ static void set_limits(u32 bounded, u32 unbounded)
 {
 	u32 old[2];
 
-	punt_limits((const u32[2]){bounded, unbounded}, old);
+	punt_limits(pool, (const u32[2]){bounded, unbounded}, old);
 }
 
 static void works_of_one_key_run_one_at_a_time_in_order(void **state)
@@ -483,6 +485,7 @@ static int die_of_the_signal(void)
 static int die_in_child(void)
 {
 	punt_fork_child();
+	pool = punt_pool_start(1);
 	return die_of_the_signal();
 }
 
@@ -552,29 +555,130 @@ static void limits_are_given_back_and_zero_changes_nothing(void **state)
 
 	(void)state;
 	set_limits(5, 6);
-	punt_limits((const u32[2]){0, 0}, old);
+	punt_limits(pool, (const u32[2]){0, 0}, old);
 	assert_int_equal(old[0], 5);
 	assert_int_equal(old[1], 6);
-	punt_ring_created(4096); /* the program has said what it wants */
-	punt_limits((const u32[2]){0, 9}, old);
+	punt_limits(pool, (const u32[2]){0, 9}, old);
 	assert_int_equal(old[0], 5);
-	punt_limits((const u32[2]){0, 0}, old);
+	punt_limits(pool, (const u32[2]){0, 0}, old);
 	assert_int_equal(old[1], 9);
 }
 
-static void the_default_limit_is_the_largest_rings(void **state)
+static void a_threads_limits_come_with_its_first_ring(void **state)
 {
+	struct rlimit threads;
 	u32 old[2];
 	u32 cpus = (u32)sysconf(_SC_NPROCESSORS_ONLN);
 
 	(void)state;
-	punt_ring_created(3);
-	punt_ring_created(2);
-	punt_limits((const u32[2]){0, 0}, old);
+	assert_int_equal(getrlimit(RLIMIT_NPROC, &threads), 0);
+	punt_limits(pool, (const u32[2]){0, 0}, old);
 	assert_int_equal(old[0], 3);
-	punt_ring_created(32768);
-	punt_limits((const u32[2]){0, 0}, old);
+	assert_int_equal(old[1], (int)threads.rlim_cur < 0 ? 0 : (u32)threads.rlim_cur);
+	assert_ptr_equal(punt_pool_start(32768), pool);
+	punt_limits(pool, (const u32[2]){0, 0}, old);
+	assert_int_equal(old[0], 3);
+
+	/* A ring's own has the ring's. */
+	struct punt_pool *own = punt_pool_get(32768, true);
+
+	punt_limits(own, (const u32[2]){0, 0}, old);
 	assert_int_equal(old[0], 4 * cpus);
+	punt_pool_put(own);
+}
+
+static void limits_are_at_most_the_threads_that_the_user_may_have(void **state)
+{
+	struct rlimit threads, few;
+	u32 old[2];
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NPROC, &threads), 0);
+	few = threads;
+	few.rlim_cur = 7;
+	assert_int_equal(setrlimit(RLIMIT_NPROC, &few), 0);
+	set_limits(1000, 1000);
+	assert_int_equal(setrlimit(RLIMIT_NPROC, &threads), 0);
+	punt_limits(pool, (const u32[2]){0, 0}, old);
+	assert_int_equal(old[0], 7);
+	assert_int_equal(old[1], 7);
+}
+
+struct other_thread {
+	struct punt_pool *pool;
+	pid_t tid;
+};
+
+static void *thread_with_a_pool(void *argument)
+{
+	struct other_thread *self = argument;
+	struct punt_pool *other = punt_pool_get(1, false);
+	struct job job;
+	u32 old[2];
+
+	assert_ptr_equal(punt_pool_of_thread(), other);
+	assert_ptr_not_equal(other, pool);
+	punt_limits(other, (const u32[2]){0, 9}, old);
+	assert_int_equal(old[0], 1);
+	job_init(&job, read_mask, 0);
+	assert_int_equal(punt_queue(other, &job.work, true), 0);
+	job_wait(&job);
+	self->pool = other;
+	self->tid = gettid();
+	return NULL;
+}
+
+/* Neither its limits nor works that block. */
+static void nothing_of_one_thread_is_in_anothers_way(void **state)
+{
+	struct other_thread ended;
+	struct punt_pool *other;
+	struct job blocked;
+	pthread_t thread;
+	u32 old[2];
+
+	(void)state;
+	set_limits(1, 5);
+	job_init(&blocked, wait_at_gate, 0);
+	job_queue(&blocked, true);
+	unit_wait_until(load_acquire(&blocked.began));
+	assert_int_equal(pthread_create(&thread, NULL, thread_with_a_pool, &ended), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	other = ended.pool;
+	punt_limits(pool, (const u32[2]){0, 0}, old);
+	assert_int_equal(old[1], 5);
+	job_open(&blocked);
+	job_wait(&blocked);
+
+	/* Its thread has ended: it is used again, but only without rings and workers. */
+	for (int i = 0; i < 3; i++) {
+		struct punt_pool *own = punt_pool_get(1, true);
+
+		assert_ptr_not_equal(own, other);
+		punt_pool_put(own);
+	}
+	punt_pool_put(other);
+	punt_set_idle(NS_PER_MS);
+	for (int class = 0; class < 2; class ++) { /* those asleep are to fall asleep anew */
+		job_init(&blocked, read_mask, 0);
+		job_queue(&blocked, class == 0);
+		job_wait(&blocked);
+		job_init(&blocked, read_mask, 0);
+		assert_int_equal(punt_queue(other, &blocked.work, class == 0), 0);
+		job_wait(&blocked);
+	}
+	unit_wait_until(unit_threads_named("ringside/punt") == 0);
+	unit_wait_until(tgkill(getpid(), ended.tid, 0) != 0);
+	struct punt_pool *again[8];
+	bool was_seen = false;
+
+	for (u32 i = 0; i < ARRAY_SIZE(again); i++) {
+		again[i] = punt_pool_get(1, true);
+		was_seen |= again[i] == other;
+	}
+	assert_true(was_seen);
+	for (u32 i = 0; i < ARRAY_SIZE(again); i++)
+		punt_pool_put(again[i]);
 }
 
 static int work_in_child(void)
@@ -582,8 +686,10 @@ static int work_in_child(void)
 	struct job job;
 
 	punt_fork_child();
+	assert_null(punt_pool_of_thread());
+	pool = punt_pool_start(1);
 	job_init(&job, read_mask, 5);
-	if (punt_queue(&job.work, true))
+	if (punt_queue(pool, &job.work, true))
 		return 1;
 	unit_wait_until(load_acquire(&job.done));
 	return 0;
@@ -613,9 +719,10 @@ static int queue_without_threads(void)
 	struct job job;
 
 	punt_fork_child();
+	pool = punt_pool_start(1);
 	job_init(&job, read_mask, 6);
 	unit_forbid_threads();
-	if (punt_queue(&job.work, true) != -EAGAIN || job.work.state != PUNT_IDLE)
+	if (punt_queue(pool, &job.work, true) != -EAGAIN || job.work.state != PUNT_IDLE)
 		return 1;
 	return punt_cancel(&job.work) ? 2 : 0;
 }
@@ -632,11 +739,12 @@ static int setup(void **state)
 {
 	(void)state;
 	stats_init(-1, false);
-	return 0;
+	pool = punt_pool_start(3);
+	return pool == NULL;
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(the_default_limit_is_the_largest_rings),
+	cmocka_unit_test(a_threads_limits_come_with_its_first_ring),
 	cmocka_unit_test(works_of_one_key_run_one_at_a_time_in_order),
 	cmocka_unit_test(works_of_other_keys_do_not_wait_for_a_blocked_one),
 	cmocka_unit_test(the_limit_is_respected_and_every_work_runs),
@@ -655,6 +763,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_number_that_the_program_takes_later_is_left_to_it),
 	cmocka_unit_test(workers_end_when_idle_and_come_back),
 	cmocka_unit_test(limits_are_given_back_and_zero_changes_nothing),
+	cmocka_unit_test(limits_are_at_most_the_threads_that_the_user_may_have),
+	cmocka_unit_test(nothing_of_one_thread_is_in_anothers_way),
 	cmocka_unit_test(a_forked_child_has_a_pool_of_its_own),
 	cmocka_unit_test(without_a_thread_the_caller_keeps_the_work),
 };

@@ -134,7 +134,7 @@ static int memory_file(void)
 /*
  * Sizes the sparse file. A process that limits the size of its files
  * (RLIMIT_FSIZE) would be sent SIGXFSZ for it, though it writes no file: the soft
- * limit is raised for the moment, as far as the hard one allows.
+ * limit is raised for the moment, and where the process may do so (CAP_SYS_RESOURCE) the hard one.
  */
 static int memory_set_size(int fd, u64 size)
 {
@@ -143,8 +143,8 @@ static int memory_set_size(int fd, u64 size)
 
 	if (host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) < 0 || limit.rlim_cur >= size)
 		return (int)host_call(SYS_ftruncate, fd, size);
-	raised = (struct rlimit){.rlim_cur = size, .rlim_max = limit.rlim_max};
-	if (limit.rlim_max < size || host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, &raised, NULL) < 0)
+	raised = (struct rlimit){.rlim_cur = size, .rlim_max = max_of(limit.rlim_max, size)};
+	if (host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, &raised, NULL) < 0)
 		return -ENOMEM;
 	err = (int)host_call(SYS_ftruncate, fd, size);
 	host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, &limit, NULL);

@@ -363,6 +363,45 @@ static void a_forked_child_keeps_no_pipe_open(void **state)
 	close(gate[0]);
 }
 
+/* Under limits of a file's size; 12: they are not what they were, 13: they cannot be had. */
+static int ring_under_limits(rlim_t soft, rlim_t hard)
+{
+	struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard}, after;
+	int wrong;
+
+	if (setrlimit(RLIMIT_FSIZE, &limit))
+		return 13;
+	wrong = ring_of_its_own();
+	if (getrlimit(RLIMIT_FSIZE, &after) || after.rlim_cur != soft || after.rlim_max != hard)
+		return 12;
+	return wrong;
+}
+
+/* Nor is the process killed by SIGXFSZ. A ring of ours is a file, and raises the limit while it is
+ * sized; the hard one, where it may: who may do that may take a lowered one back. */
+static void a_limit_of_files_is_none_of_rings(void **state)
+{
+	struct rlimit limit, lower;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	child = fork_quietly();
+	if (child == 0)
+		_exit(ring_under_limits(4096, limit.rlim_max));
+	assert_int_equal(exit_status(child), 0);
+	child = fork_quietly();
+	if (child == 0) {
+		int wrong = ring_under_limits(4096, 4096);
+
+		lower = (struct rlimit){.rlim_cur = 4096, .rlim_max = limit.rlim_max};
+		if (core_is_ringside() && setrlimit(RLIMIT_FSIZE, &lower) && wrong != 12)
+			wrong = 0;
+		_exit(wrong);
+	}
+	assert_int_equal(exit_status(child), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +415,7 @@ int main(void)
 		cmocka_unit_test(setup_without_memory_says_enomem),
 		cmocka_unit_test(a_handler_may_fork_while_its_thread_is_inside_a_ring),
 		cmocka_unit_test(a_forked_child_keeps_no_pipe_open),
+		cmocka_unit_test(a_limit_of_files_is_none_of_rings),
 	};
 
 	core_require_rings();

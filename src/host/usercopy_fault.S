@@ -47,15 +47,24 @@ ROUTINE(usercopy_bytes)
 	addq	$8, %rdi
 	decq	%rcx
 	jnz	0b
-1:	movl	%edx, %ecx
-	andl	$7, %ecx
+	/* Not byte by byte: who loads what so many stores wrote waits until all of them,
+	 * and those before them, have left the store buffer. */
+1:	testb	$4, %dl
+	jz	4f
+	movl	(%rsi), %eax
+	movl	%eax, (%rdi)
+	addq	$4, %rsi
+	addq	$4, %rdi
+4:	testb	$2, %dl
+	jz	7f
+	movw	(%rsi), %ax
+	movw	%ax, (%rdi)
+	addq	$2, %rsi
+	addq	$2, %rdi
+7:	testb	$1, %dl
 	jz	3f
-4:	movb	(%rsi), %al
+	movb	(%rsi), %al
 	movb	%al, (%rdi)
-	incq	%rsi
-	incq	%rdi
-	decl	%ecx
-	jnz	4b
 	jmp	3f
 5:	/* A string instruction takes longer to start than so few bytes take to copy. */
 	cmpq	$2048, %rdx
@@ -131,12 +140,19 @@ ROUTINE(usercopy_bytes)
 	stp	x3, x4, [x0], #16
 	sub	x2, x2, #16
 	b	0b
-1:	cbz	x2, 3f
-2:	ldrb	w3, [x1], #1
-	strb	w3, [x0], #1
-	subs	x2, x2, #1
-	b.ne	2b
-3:	mov	x0, #0
+1:	tbz	x2, #3, 2f /* as above */
+	ldr	x3, [x1], #8
+	str	x3, [x0], #8
+2:	tbz	x2, #2, 3f
+	ldr	w3, [x1], #4
+	str	w3, [x0], #4
+3:	tbz	x2, #1, 4f
+	ldrh	w3, [x1], #2
+	strh	w3, [x0], #2
+4:	tbz	x2, #0, 5f
+	ldrb	w3, [x1]
+	strb	w3, [x0]
+5:	mov	x0, #0
 	ret
 	.size usercopy_bytes, . - usercopy_bytes
 

@@ -13,6 +13,7 @@
 #define OP_BLOCK(name)   void name##_block(struct request *req)
 #define OP_FINISH(name)  void name##_finish(struct request *req)
 #define OP_CLEANUP(name) void name##_cleanup(struct request *req)
+#define OP_BARE(name)    u32 name##_bare(struct ring *ring, u32 count, bool *would_block)
 
 /* nop.c */
 OP_PREP(nop);
@@ -88,6 +89,10 @@ OP_BLOCK(read);
 OP_BLOCK(write);
 OP_CLEANUP(rw);
 
+/* rw_run.c */
+OP_BARE(read);
+OP_BARE(write);
+
 /* sync.c: calls on an open file that can only block */
 OP_PREP(fsync);
 OP_BLOCK(fsync);
@@ -160,6 +165,7 @@ OP_PREP(recv);
 OP_ISSUE(send);
 OP_ISSUE(send_zc);
 OP_ISSUE(recv);
+OP_BARE(send);
 OP_CLEANUP(transfer);
 
 /* message.c */

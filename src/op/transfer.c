@@ -27,6 +27,7 @@
 #include "request/buffers.h"
 #include "request/poll.h"
 #include "request/ring.h"
+#include "request/submit.h"
 
 #define BUNDLE_SIZE (BUFFERS_PER_BUNDLE * sizeof(struct iovec))
 
@@ -48,6 +49,7 @@ struct transfer {
 	bool is_kept;    /* a part of the buffer is done: it stays this request's */
 	bool was_filled; /* the last receive took all that there was room for */
 	bool is_emptied; /* ... and left nothing behind, if it is a stream */
+	bool is_plain;   /* multishot RECV: no flag, no limit, no bundle */
 	u8 trait;        /* enum net_trait, once the socket was asked */
 };
 
@@ -177,6 +179,8 @@ OP_PREP(recv)
 		if (!(req->flags & IOSQE_BUFFER_SELECT) || transfer->flags & MSG_WAITALL)
 			return -EINVAL;
 		transfer->limit = optlen;
+		transfer->is_plain = transfer->ioprio == IORING_RECV_MULTISHOT && optlen == 0 &&
+				     transfer->flags == 0;
 		req->flags |= REQ_MULTISHOT;
 	} else if (optlen) {
 		return -EINVAL;
@@ -385,6 +389,49 @@ OP_ISSUE(send)
 	return ISSUE_DONE;
 }
 
+/* A SEND to where its socket is connected, of one piece, that may be cut. */
+static bool is_bare_send(const struct io_uring_sqe *sqe)
+{
+	return load_relaxed(&sqe->opcode) == IORING_OP_SEND && sqe_is_plain(sqe) &&
+	       load_relaxed(&sqe->addr2) == 0 && load_relaxed(&sqe->file_index) == 0 &&
+	       (s32)load_relaxed(&sqe->len) >= 0 && !(load_relaxed(&sqe->msg_flags) & MSG_WAITALL);
+}
+
+/* The processor fetches what the next SQE sends, while this one's data are on their way. */
+static void prefetch_next_data(const struct ring *ring)
+{
+	const struct io_uring_sqe *sqe = sq_peek_ahead(&ring->sq, &ring->memory, 1);
+
+	if (sqe != NULL)
+		__builtin_prefetch((void *)load_relaxed(&sqe->addr));
+}
+
+/* Nearly every send is done at once: those are not made requests. */
+OP_BARE(send)
+{
+	u32 done = 0;
+
+	while (done < count) {
+		const struct io_uring_sqe *sqe = sq_peek(&ring->sq, &ring->memory);
+		long n;
+
+		if (sqe == NULL || !is_bare_send(sqe))
+			break;
+		if (done + 1 < count)
+			prefetch_next_data(ring);
+		n = host_call(SYS_sendto, load_relaxed(&sqe->fd), load_relaxed(&sqe->addr),
+			      load_relaxed(&sqe->len),
+			      load_relaxed(&sqe->msg_flags) | MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
+		if (n == -EAGAIN) {
+			*would_block = true;
+			break;
+		}
+		submit_bare_done(ring, IORING_OP_SEND, load_relaxed(&sqe->user_data), (s32)n);
+		done++;
+	}
+	return done;
+}
+
 /* The memory that a FIXED_BUF request names lies in its fixed buffer: 0, -EFAULT or -EINVAL. */
 static int check_fixed(struct request *req, const struct transfer *transfer)
 {
@@ -526,6 +573,25 @@ static bool is_capped(const struct request *req, const struct transfer *transfer
 	       (u32)req->result >= transfer->select_len;
 }
 
+/*
+ * What a multishot receive nearly always comes to: its stream had something, the buffer took it all
+ * and has room left, so there is nothing to look at before it waits on. True: that is told, and it
+ * is to wait. False: nothing is done about the `n` bytes yet. The rest of recv_issue() does the
+ * same, and everything else.
+ */
+static bool recv_tells_all(struct request *req, const struct transfer *transfer, long n)
+{
+	if (!transfer->is_plain || transfer->trait != NET_BYTES || n <= 0 ||
+	    (u64)n >= transfer->len)
+		return false;
+	if (!poll_tells_what_comes(req) || !ring_cq_has_room(req->ring))
+		return false;
+	buffers_used(req, n, 1);
+	request_post_more(req, (s32)n, req->cqe_flags);
+	req->cqe_flags = 0;
+	return true;
+}
+
 OP_ISSUE(recv)
 {
 	struct transfer *transfer = request_data(req, struct transfer);
@@ -542,6 +608,8 @@ OP_ISSUE(recv)
 		if (err)
 			return request_done(req, err);
 		n = call_transfer(req, transfer, flags);
+		if (likely(recv_tells_all(req, transfer, n)))
+			return ISSUE_POLL;
 		if ((n == -EAGAIN && !(req->flags & REQ_NOWAIT)) || goes_on(req, transfer, n))
 			return wait_for_socket(req, transfer);
 		transfer->was_filled = n > 0 && (u64)n >= transfer->len;

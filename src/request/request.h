@@ -122,6 +122,10 @@ struct op_def {
 	/* A plain SQE wants what is there: true, `hit` is pinned and to be copied (submit.c).
 	 * False: nothing was done. Driver. NULL: never. */
 	bool (*hit)(const struct ring *ring, const struct io_uring_sqe *sqe, struct cache_hit *hit);
+	/* SQEs of it are next, and there is room for `count` CQEs: completes those that are plain
+	 * and can be done at once, in order, without requests (submit.c). Returns how many.
+	 * `would_block`: set if one was tried and has to wait. Driver. NULL: none. */
+	u32 (*bare)(struct ring *ring, u32 count, bool *would_block);
 	/* Takes the request back from where the operation itself made it wait (WAIT_PAGE): true,
 	 * and it is the caller's. NULL: that cannot be. Driver. */
 	bool (*unwait)(struct request *req);

@@ -72,8 +72,9 @@ static bool is_allowed(const struct restrictions *allowed, u8 opcode, u32 sqe_fl
 
 /* The SQEs of one call that become requests. */
 struct batch {
-	u32 count;     /* to be submitted */
-	u32 submitted; /* entries fetched */
+	u32 count;        /* to be submitted */
+	u32 submitted;    /* entries fetched */
+	bool would_block; /* one that was tried without a request had to become one */
 };
 
 /* An operation of 128 bytes. In a ring with SQEs of both sizes it takes two entries. */
@@ -219,17 +220,34 @@ static u32 submit_hits(struct ring *ring, u32 count)
 	return copied;
 }
 
-/* What is next in the queue and needs no request. Returns how many. */
-static u32 submit_plain(struct ring *ring, u32 count, bool has_cache)
+/* Completes what is next in the queue and its operation can do without a request. One that would
+ * block ends that for its batch: the next ones would too, and would be tried twice. */
+static u32 submit_bare(struct ring *ring, struct batch *batch, u32 count)
 {
-	u32 done = 0, more;
+	const struct io_uring_sqe *sqe = sq_peek(&ring->sq, &ring->memory);
+	u8 opcode = sqe ? load_relaxed(&sqe->opcode) : IORING_OP_LAST;
+
+	if (opcode >= IORING_OP_LAST || op_table[opcode].bare == NULL || batch->would_block)
+		return 0;
+	if (ring->setup_flags & IORING_SETUP_IOPOLL)
+		return 0;
+	count = min_of(count, cq_look_for_room(&ring->cq, &ring->memory, count));
+	return count ? op_table[opcode].bare(ring, count, &batch->would_block) : 0;
+}
+
+/* What is next in the queue and needs no request. Returns how many. */
+static u32 submit_plain(struct ring *ring, struct batch *batch, bool has_cache)
+{
+	u32 count = batch->count - batch->submitted, done = 0, more;
 
 	do {
 		more = submit_nops(ring, count - done);
 		if (has_cache && done + more < count)
 			more += submit_hits(ring, count - done - more);
+		if (done + more < count)
+			more += submit_bare(ring, batch, count - done - more);
 		done += more;
-	} while (unlikely(more > 0 && done < count && has_cache));
+	} while (unlikely(more > 0 && done < count));
 	if (done > 0) {
 		stats_count(ring->stats, COUNTER_CQES, done);
 		stats_count(ring->stats, COUNTER_INLINE, done);
@@ -271,8 +289,7 @@ long submit_batch(struct ring *ring, u32 count)
 		int err;
 
 		if (takes_plain(ring)) {
-			batch.submitted +=
-				submit_plain(ring, batch.count - batch.submitted, has_cache);
+			batch.submitted += submit_plain(ring, &batch, has_cache);
 			if (batch.submitted == batch.count)
 				break;
 		}

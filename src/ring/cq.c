@@ -44,6 +44,13 @@ static bool has_room(struct cq *cq, const struct ring_memory *memory, u32 entrie
 	return cq->limit - cq->tail >= entries;
 }
 
+u32 cq_look_for_room_slow(struct cq *cq, const struct ring_memory *memory)
+{
+	if (cq->backlog_count == 0)
+		has_room(cq, memory, 1);
+	return cq->limit - cq->tail;
+}
+
 static struct io_uring_cqe *entry_at(const struct ring_memory *memory, u32 position)
 {
 	u32 index = position & (memory->cq_entries - 1);

@@ -86,6 +86,17 @@ static inline bool cq_post(struct cq *cq, struct ring_memory *memory, u64 user_d
 	return true;
 }
 
+/* How many CQEs can be posted by cq_write(): looks at the program's head if `wanted` are not known
+ * to have room. */
+u32 cq_look_for_room_slow(struct cq *cq, const struct ring_memory *memory);
+
+static inline u32 cq_look_for_room(struct cq *cq, const struct ring_memory *memory, u32 wanted)
+{
+	if (likely(cq->limit - cq->tail >= wanted))
+		return cq->limit - cq->tail;
+	return cq_look_for_room_slow(cq, memory);
+}
+
 static inline void cq_commit(const struct cq *cq, struct ring_memory *memory)
 {
 	store_release(&memory->header->cq_tail,

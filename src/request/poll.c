@@ -240,6 +240,18 @@ int poll_arm(struct request *req, u32 events)
 	return err ? err : poll_arm_file(req, req->file, events);
 }
 
+bool poll_arm_again(struct request *req)
+{
+	struct poll_target *target = req->poll.target;
+
+	if (!(req->flags & REQ_POLL_LASTING) || target->fd != request_fd(req) ||
+	    (target->armed & req->poll.events) != req->poll.events)
+		return false;
+	list_add_tail(&target->waiters, &req->poll.node);
+	start_waiting(req, target);
+	return true;
+}
+
 int poll_arm_file(struct request *req, const struct file *file, u32 events)
 {
 	struct ring *ring = req->ring;
@@ -328,6 +340,15 @@ static void target_silence(struct ring *ring, struct poll_target *target)
 	if (target->is_edge)
 		host_call(SYS_epoll_ctl, ring->events.epoll_fd, EPOLL_CTL_MOD, target->fd, &event);
 	target->is_edge = false;
+}
+
+void poll_prefetch(const struct poll_target *target)
+{
+	const struct poll_wait *wait = list_first(&target->waiters, struct poll_wait, node);
+
+	/* If nobody waits these are no such things, and nothing comes of it. */
+	__builtin_prefetch(wait);
+	__builtin_prefetch(container_of(wait, struct request, poll));
 }
 
 void poll_event(struct ring *ring, struct poll_target *target, u32 revents)

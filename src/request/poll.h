@@ -15,7 +15,11 @@
  */
 int poll_arm(struct request *req, u32 events);
 
-/* The same for another file than the request's own, held by the request until it is freed. */
+/* A request waits as it did the last time, if its registration lasts (REQ_POLL_LASTING) and is
+ * still good. False: it does not wait, and poll_arm() is to be asked. */
+bool poll_arm_again(struct request *req);
+
+/* The same as poll_arm() for another file than the request's own, held by the request until it is freed. */
 int poll_arm_file(struct request *req, const struct file *file, u32 events);
 
 /*
@@ -50,6 +54,9 @@ int ring_poll_fd(struct ring *ring);
 
 /* An event of the ring's epoll set (wait.c) for `target`. */
 void poll_event(struct ring *ring, struct poll_target *target, u32 revents);
+
+/* An event of `target` is going to be told soon: the processor fetches who waits for it. */
+void poll_prefetch(const struct poll_target *target);
 
 /* Events of the set of multishot polls. */
 void poll_multi_events(struct ring *ring);

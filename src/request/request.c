@@ -309,6 +309,8 @@ static void issue_poll(struct request *req)
 		request_complete(req);
 		return;
 	}
+	if (poll_arm_again(req))
+		return;
 	err = poll_arm(req, req->flags & REQ_POLL_URGENT ? EPOLLPRI : req->op->poll_events);
 	if (err == -EPERM && req->op->block != NULL) {
 		request_punt(req); /* a file that cannot be polled: the call can only block */
@@ -355,7 +357,8 @@ void request_issue(struct request *req)
 /* One QUEUED request: finished where it waited, to be issued, or caught again. */
 static void run_one(struct request *req)
 {
-	if (req->flags & REQ_PENDING)
+	/* One that waits again and again (poll.c) stays among those that wait. */
+	if ((req->flags & (REQ_PENDING | REQ_POLL_LASTING)) == REQ_PENDING)
 		pending_remove(req);
 	if (unlikely(req->ring->life != RING_ALIVE && !(req->flags & REQ_FINISHED))) {
 		req->flags |= REQ_FINISHED; /* the ring ends: nothing begins any more */
@@ -367,6 +370,17 @@ static void run_one(struct request *req)
 		request_complete(req);
 	else
 		request_issue(req);
+}
+
+/* The processor fetches what the next one's issue will read, while this one's is in the kernel. */
+static void request_prefetch(const struct request *req)
+{
+	const char *data = (const char *)req->data;
+
+	__builtin_prefetch(req);
+	__builtin_prefetch(&req->poll);
+	__builtin_prefetch(data);
+	__builtin_prefetch(data + CACHE_LINE);
 }
 
 void ring_run(struct ring *ring)
@@ -387,6 +401,8 @@ void ring_run(struct ring *ring)
 		ring->ready_head = req->ready_next;
 		if (ring->ready_head == NULL)
 			ring->ready_tail = &ring->ready_head;
+		else
+			request_prefetch(ring->ready_head);
 		run_one(req);
 	}
 }

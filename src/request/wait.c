@@ -42,6 +42,9 @@
 enum { EVENT_WAKE = 1, EVENT_AIO, EVENT_CACHE, EVENT_MULTI, EVENT_SPECIAL_LAST };
 
 #define EVENT_BATCH 128
+/* So many events before its turn a target's waiter is announced to the processor, and the target
+ * twice as many. */
+#define EVENTS_AHEAD 4
 
 static int event_add(int epoll_fd, int fd, u32 events, u64 data)
 {
@@ -254,6 +257,11 @@ void wait_look_some(struct ring *ring)
 static void handle_events(struct ring *ring, const struct epoll_event *events, long count)
 {
 	for (long i = 0; i < count; i++) {
+		if (i + 2 * EVENTS_AHEAD < count)
+			__builtin_prefetch(events[i + 2 * EVENTS_AHEAD].data.ptr);
+		if (i + EVENTS_AHEAD < count &&
+		    events[i + EVENTS_AHEAD].data.u64 >= EVENT_SPECIAL_LAST)
+			poll_prefetch(events[i + EVENTS_AHEAD].data.ptr);
 		if (events[i].data.u64 >= EVENT_SPECIAL_LAST)
 			poll_event(ring, events[i].data.ptr, events[i].events);
 		else if (events[i].data.u64 == EVENT_MULTI)

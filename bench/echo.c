@@ -28,7 +28,6 @@
 #define MESSAGE         64 /* bytes */
 #define BUFFER          1024
 #define CONNECTIONS_MAX 1000
-#define BUFFERS         2048 /* a power of two, more than there are messages */
 #define GROUP           0
 #define EVENTS          256
 #define PIPE_BATCH      16
@@ -42,6 +41,7 @@ static struct {
 	unsigned int count;
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
+	unsigned int buffer_count; /* a power of two, more than there are messages */
 	char (*memory)[BUFFER];
 	int epoll_fd;
 } server;
@@ -174,29 +174,32 @@ static void receive(unsigned int connection)
 static void buffer_give(unsigned int id, int offset)
 {
 	io_uring_buf_ring_add(server.buffers, server.memory[id], BUFFER, (unsigned short)id,
-			      BUFFERS - 1, offset);
+			      (int)server.buffer_count - 1, offset);
 }
 
 static void server_start(unsigned int count)
 {
 	unsigned int flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-	struct io_uring_buf_reg reg = {.ring_entries = BUFFERS, .bgid = GROUP};
+	struct io_uring_buf_reg reg = {.ring_entries = 2, .bgid = GROUP};
 	int err = io_uring_queue_init(2048, &server.ring, flags);
 
 	if (err)
 		fail("io_uring_queue_init: %s", strerror(-err));
-	server.buffers = mmap(NULL, BUFFERS * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	server.memory = malloc(BUFFERS * BUFFER);
+	while (reg.ring_entries <= count)
+		reg.ring_entries *= 2;
+	server.buffer_count = reg.ring_entries;
+	server.buffers = mmap(NULL, reg.ring_entries * sizeof(struct io_uring_buf),
+			      PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	server.memory = malloc((size_t)reg.ring_entries * BUFFER);
 	if (server.buffers == MAP_FAILED || !server.memory)
 		fail("no memory for buffers");
 	reg.ring_addr = (uintptr_t)server.buffers;
 	err = io_uring_register_buf_ring(&server.ring, &reg, 0);
 	if (err)
 		fail("io_uring_register_buf_ring: %s", strerror(-err));
-	for (unsigned int i = 0; i < BUFFERS; i++)
+	for (unsigned int i = 0; i < server.buffer_count; i++)
 		buffer_give(i, (int)i);
-	io_uring_buf_ring_advance(server.buffers, BUFFERS);
+	io_uring_buf_ring_advance(server.buffers, (int)server.buffer_count);
 	connections_open(count);
 	for (unsigned int i = 0; i < count; i++)
 		receive(i);

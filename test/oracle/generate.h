@@ -13,8 +13,8 @@
  * Entry:       generate_program()
  * Files:       generate.c draws rings, batches and chains; generate_file.c and generate_net.c draw
  *              what completes by itself; generate_other.c the same for operations of no
- *              family; generate_wait.c what may wait, and the model;
- *              generate_probe.c arguments of the three calls
+ *              family; generate_wait.c what may wait, and the model; generate_run.c
+ *              what needs no order; generate_probe.c arguments of the three calls
  * Invariants:  G1 a chain that changes the model has only requests whose success is known
  *              G2 requests that may fail stand in chains that change nothing the
  *                 model knows
@@ -139,6 +139,16 @@ void model_init(struct generator *g);
 int waiting_count(const struct generator *g);
 bool wait_chain_draw(struct generator *g);
 bool drain_scene_draw(struct generator *g);
+/* A channel that nothing was drawn for in this batch, or -1. */
+int draw_channel(struct generator *g);
+bool channel_has_room(const struct channel *c);
+/* What waits on a channel, of a kind (-1: of any), or NULL. */
+struct waiting *waiting_on(struct generator *g, int channel, int kind);
+void channel_put(struct channel *c, int len);
+int channel_take(struct channel *c, int len);
+
+/* generate_run.c: side by side, not linked; or none */
+bool run_draw(struct generator *g);
 
 /* generate_register.c */
 void newer_register_draw(struct generator *g, struct probe *probe);

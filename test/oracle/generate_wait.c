@@ -94,7 +94,7 @@ static bool is_readable(const struct channel *c)
 	return c->bytes > 0 || c->nmessages > 0 || c->ended;
 }
 
-static struct waiting *waiting_on(struct generator *g, int channel, int kind)
+struct waiting *waiting_on(struct generator *g, int channel, int kind)
 {
 	for (int i = 0; i < WAITING_MAX; i++) {
 		struct waiting *w = &g->waiting[i];
@@ -106,7 +106,7 @@ static struct waiting *waiting_on(struct generator *g, int channel, int kind)
 }
 
 /* Take what a read of `len` bytes would get. */
-static int channel_take(struct channel *c, int len)
+int channel_take(struct channel *c, int len)
 {
 	int got = c->bytes < len ? c->bytes : len;
 
@@ -150,7 +150,7 @@ static void channel_wake(struct generator *g, int channel)
 	}
 }
 
-static int draw_channel(struct generator *g)
+int draw_channel(struct generator *g)
 {
 	for (int tries = 0; tries < 4; tries++) {
 		const int channel = (int)draw_below(g, CHANNELS);
@@ -201,7 +201,7 @@ static struct op *send_op(struct generator *g, const struct channel *c, int len)
 	return op;
 }
 
-static void channel_put(struct channel *c, int len)
+void channel_put(struct channel *c, int len)
 {
 	if (c->kind == CHANNEL_DGRAM)
 		c->messages[c->nmessages++] = len;
@@ -209,7 +209,7 @@ static void channel_put(struct channel *c, int len)
 		c->bytes += len;
 }
 
-static bool channel_has_room(const struct channel *c)
+bool channel_has_room(const struct channel *c)
 {
 	return c->bytes < CHANNEL_LIMIT && c->nmessages < 6 && !c->ended;
 }
@@ -752,9 +752,10 @@ static bool connect_draw(struct generator *g)
 bool wait_chain_draw(struct generator *g)
 {
 	static bool (*const draws[])(struct generator *) = {
-		send_draw,   send_draw,   send_draw,   receive_draw,   receive_draw, receive_draw,
-		poll_draw,   poll_draw,   end_draw,    close_end_draw, timeout_draw, timeout_draw,
-		cancel_draw, cancel_draw, remove_draw, remove_draw,    accept_draw,  connect_draw,
+		send_draw,    send_draw,    send_draw,    receive_draw, receive_draw,
+		receive_draw, poll_draw,    poll_draw,    end_draw,     close_end_draw,
+		timeout_draw, timeout_draw, cancel_draw,  cancel_draw,  remove_draw,
+		remove_draw,  accept_draw,  connect_draw, run_draw,     run_draw,
 	};
 
 	/* An armed request with its whole tail must fit, and have a place in the model. */

@@ -110,11 +110,29 @@ static int sigmask_copy(sigset_t *mask, const struct wait_args *args)
 	return 0;
 }
 
+/*
+ * Whether the CQ is nearly full, once `coming` more CQEs are in it, and something may post in it
+ * any time. A multishot request ends with the first CQE that finds no room, so what has happened
+ * already must be posted while there still is room, or while there is none yet: whichever
+ * it was when it happened. Otherwise nobody can tell, and events may wait for a better time.
+ */
+static bool is_filling(const struct ring *ring, u32 coming)
+{
+	u32 entries = ring->memory.cq_entries;
+
+	if (!ring_has_pending(ring))
+		return false;
+	return ring->cq.backlog_count > 0 ||
+	       cq_ready(&ring->cq, &ring->memory) + coming >= entries - entries / 4;
+}
+
 /* The program asked for CQEs: everything that is known to be ready becomes visible. */
 static void look(struct ring *ring, u32 min_complete)
 {
 	ring->deferred_is_ready = false;
-	if (min_complete > 0)
+	if (unlikely(is_filling(ring, 0)))
+		wait_look_events(ring);
+	else if (min_complete > 0)
 		wait_look_some(ring);
 	else
 		wait_look(ring);
@@ -229,6 +247,8 @@ static long enter(struct ring *ring, u32 to_submit, u32 min_complete, u32 flags,
 		if (result < 0)
 			return result;
 	} else if (to_submit) {
+		if (!ring_is_deferred(ring) && unlikely(is_filling(ring, to_submit)))
+			wait_look_events(ring);
 		result = submit(ring, to_submit);
 		if (result != to_submit)
 			return result;
@@ -268,7 +288,9 @@ static void leave(struct ring *ring)
 	}
 	if (!ring_is_deferred(ring)) {
 		/* What a wait left is for the next enter; if none comes, the reactor looks. */
-		if (likely(!ring->ready_is_left))
+		if (unlikely(is_filling(ring, 0)))
+			wait_look_events(ring);
+		else if (likely(!ring->ready_is_left))
 			wait_look(ring);
 	} else if (unlikely(ring->setup_flags & IORING_SETUP_TASKRUN_FLAG)) {
 		/* A program that looks at its CQ without entering must enter to see more. */

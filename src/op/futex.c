@@ -18,8 +18,9 @@
 
 #define FUTEX2_SIZE_MASK 3u
 #define FUTEX2_SIZE_U32  2u
+#define FUTEX2_NODE      12u /* FUTEX2_NUMA, FUTEX2_MPOL: where in the kernel the word is found */
 #define FUTEX2_PRIVATE   128u
-#define FUTEX2_FLAGS     (FUTEX2_SIZE_MASK | FUTEX2_PRIVATE)
+#define FUTEX2_FLAGS     (FUTEX2_SIZE_MASK | FUTEX2_NODE | FUTEX2_PRIVATE)
 
 struct futex_wake {
 	u64 addr;
@@ -43,14 +44,38 @@ static int check_one(const struct io_uring_sqe *sqe)
 OP_PREP(futex_wait)
 {
 	u64 value = load_relaxed(&sqe->addr2), mask = load_relaxed(&sqe->addr3);
+	struct futex_wait *wait = request_data(req, struct futex_wait);
+	u32 flags = (u32)load_relaxed(&sqe->fd);
 
-	*request_data(req, struct futex_wait) = (struct futex_wait){
+	*wait = (struct futex_wait){
 		.addr = load_relaxed(&sqe->addr),
 		.value = (u32)value,
 		.mask = (u32)mask,
-		.is_private = (u32)load_relaxed(&sqe->fd) & FUTEX2_PRIVATE,
+		.is_private = flags & FUTEX2_PRIVATE,
 	};
+	/* The older call, by which one word is waited for, knows no nodes; the one for several
+	 * does. */
+	if (flags & FUTEX2_NODE) {
+		wait->words = wait->near;
+		wait->count = 1;
+		wait->near[0] = (struct futex_word){
+			.value = (u32)value,
+			.addr = wait->addr,
+			.flags = flags,
+		};
+	}
 	return value > UINT32_MAX || mask > UINT32_MAX ? -EINVAL : check_one(sqe);
+}
+
+/*
+ * 0 if the kernel would find the word, which may name its node: waking nobody asks just that, and
+ * writes the node chosen where none was, as a wait does. -EINVAL, -EFAULT.
+ */
+static int find_word(const struct futex_word *word)
+{
+	long n = host_call(SYS_futex_wake, word->addr, FUTEX_BITSET_MATCH_ANY, 0, word->flags);
+
+	return n == -ENOSYS || n == -EPERM ? -EINVAL : (int)n;
 }
 
 OP_ISSUE(futex_wait)
@@ -61,6 +86,11 @@ OP_ISSUE(futex_wait)
 
 	if (wait->mask == 0 || wait->addr % sizeof(value))
 		return request_done(req, -EINVAL);
+	if (wait->words != NULL) {
+		err = wait->mask == FUTEX_BITSET_MATCH_ANY ? find_word(wait->words) : -EINVAL;
+		if (err)
+			return request_done(req, err);
+	}
 	if (copy_from_user(&value, (const void *)wait->addr, sizeof(value)))
 		return request_done(req, -EFAULT);
 	if (value != wait->value)
@@ -138,6 +168,12 @@ static int compare_words(const struct futex_wait *wait)
 			return -EINVAL;
 		if (word->addr >= USER_ADDRESS_END)
 			return -EFAULT;
+		if (word->flags & FUTEX2_NODE) {
+			int err = find_word(word);
+
+			if (err)
+				return err;
+		}
 		if (!(word->flags & FUTEX2_PRIVATE) &&
 		    copy_from_user(&value, (const void *)word->addr, sizeof(value)))
 			return -EFAULT;

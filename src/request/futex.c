@@ -38,7 +38,8 @@
  * Locks:       waiters.lock: a leaf, taken with ring locks held; never while asleep
  * The kernel:  io_uring/futex.c, an entry in the futex' queue, no thread. Differences: a wake that
  *              hits a request in the instant in which it is given up was counted, though it
- *              may find nobody to pass it on to. FUTEX2_NUMA and FUTEX2_MPOL are refused.
+ *              may find nobody to pass it on to. One word that is found by its node (FUTEX2_NUMA,
+ *              FUTEX2_MPOL) is waited for as several are, so not with a mask.
  */
 #include "request/futex.h"
 
@@ -54,6 +55,9 @@
 #include "request/pending.h"
 #include "request/ring.h"
 
+#ifndef SYS_futex_wake
+#define SYS_futex_wake 454
+#endif
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
@@ -64,6 +68,7 @@
 #define FREE_LIMIT 16u
 
 #define FUTEX2_U32     2u
+#define FUTEX2_NODE    12u
 #define FUTEX2_PRIVATE 128u
 
 /* From its thread's start to its end. */
@@ -127,6 +132,10 @@ static void wake_one(const struct futex_waiter *self, const struct futex_wait *w
 	const struct futex_word *word = wait->words ? &wait->words[index] : NULL;
 	bool is_private = word ? word->flags & FUTEX2_PRIVATE : wait->is_private;
 
+	if (word && word->flags & FUTEX2_NODE) {
+		host_call(SYS_futex_wake, word->addr, FUTEX_BITSET_MATCH_ANY, 1, word->flags);
+		return;
+	}
 	host_call(SYS_futex, word ? word->addr : wait->addr,
 		  FUTEX_WAKE_BITSET | (is_private ? FUTEX_PRIVATE_FLAG : 0), 1, NULL, NULL,
 		  self->mask);

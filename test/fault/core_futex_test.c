@@ -177,6 +177,38 @@ static void cancel(__u64 user_data)
 	assert_int_equal(seen, 2);
 }
 
+/* Words that the kernel keeps by their node: the one behind FUTEX2_NUMA's says which, or -1. */
+static void words_of_a_node_are_waited_for_and_woken(void **state)
+{
+	static const unsigned flags[] = {PRIVATE | 8, SHARED | 8, PRIVATE | 4, SHARED | 12};
+	static unsigned pair[2] __attribute__((aligned(8)));
+
+	(void)state;
+	newer_require(&ring, NEWER_OP_FUTEX_WAIT);
+	if (core_call(454 /* futex_wake */, (long)pair, ALL, 0, PRIVATE | 8, 0, 0) != 0)
+		skip();
+	for (int i = 0; i < 4; i++) {
+		pair[1] = ~0u;
+		futex_sqe(NEWER_OP_FUTEX_WAIT, pair, 5, ALL, flags[i], 1);
+		assert_int_equal(core_run(&ring, 1), -EAGAIN);
+		wait_on(pair, ALL, flags[i], 1);
+		wait_on(pair, ALL, flags[i], 1);
+		assert_int_equal(wake_by_request(pair, 9, ALL, flags[i]), 2);
+		assert_int_equal(core_result(&ring, 1), 0);
+		assert_int_equal(core_result(&ring, 1), 0);
+		wait_on(pair, ALL, flags[i], 1);
+		cancel(1);
+		assert_int_equal(wake_by_request(pair, 9, ALL, flags[i]), 0);
+	}
+	pair[1] = 12345;
+	futex_sqe(NEWER_OP_FUTEX_WAIT, pair, 0, ALL, PRIVATE | 4, 1);
+	assert_int_equal(core_run(&ring, 1), -EINVAL); /* no such node */
+	futex_sqe(NEWER_OP_FUTEX_WAIT, pair + 1, 0, ALL, PRIVATE | 4, 1);
+	assert_int_equal(core_run(&ring, 1), -EINVAL); /* they lie at a multiple of eight */
+	futex_sqe(NEWER_OP_FUTEX_WAIT, BAD_POINTER, 0, ALL, PRIVATE | 8, 1);
+	assert_int_equal(core_run(&ring, 1), -EFAULT);
+}
+
 static void a_wait_can_be_cancelled_and_takes_no_wake_then(void **state)
 {
 	(void)state;
@@ -450,6 +482,7 @@ int main(void)
 		cmocka_unit_test(a_word_of_another_value_is_not_waited_for),
 		cmocka_unit_test(a_value_that_changes_later_wakes_nobody),
 		cmocka_unit_test(mistakes_are_told_apart),
+		cmocka_unit_test(words_of_a_node_are_waited_for_and_woken),
 		cmocka_unit_test(a_wait_can_be_cancelled_and_takes_no_wake_then),
 		cmocka_unit_test(a_wait_ends_with_its_link_timeout),
 		cmocka_unit_test(one_of_several_words_is_enough),

@@ -118,6 +118,8 @@ struct command {
 	u32 level, name;
 	u32 len;
 	u64 value;
+	u64 address;   /* GETSOCKNAME: where the other commands have level and name */
+	bool has_more; /* a field is set that GETSOCKNAME does not know */
 };
 
 OP_PREP(uring_cmd)
@@ -137,6 +139,8 @@ OP_PREP(uring_cmd)
 		.name = load_relaxed(&sqe->optname),
 		.len = load_relaxed(&sqe->optlen),
 		.value = load_relaxed(&sqe->optval),
+		.address = load_relaxed(&sqe->addr),
+		.has_more = load_relaxed(&sqe->len) || flags,
 	};
 	return 0;
 }
@@ -167,6 +171,15 @@ static long get_option(int fd, const struct command *command)
 	return err ? err : (long)len;
 }
 
+/* The socket's own name, or with 1 as the "length" its peer's. */
+static long get_name(int fd, const struct command *command)
+{
+	if (command->has_more || command->len > 1)
+		return -EINVAL;
+	return host_call(command->len ? SYS_getpeername : SYS_getsockname, fd, command->address,
+			 command->value);
+}
+
 OP_ISSUE(uring_cmd)
 {
 	const struct command *command = request_data(req, struct command);
@@ -184,6 +197,8 @@ OP_ISSUE(uring_cmd)
 	case SOCKET_URING_OP_SETSOCKOPT:
 		return request_done(req, host_call(SYS_setsockopt, fd, command->level,
 						   command->name, command->value, command->len));
+	case SOCKET_URING_OP_GETSOCKNAME:
+		return request_done(req, get_name(fd, command));
 	default:
 		return request_done(req, -EOPNOTSUPP);
 	}

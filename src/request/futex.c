@@ -25,6 +25,12 @@
  * signals interrupted (a setuid() of the program's) does not begin there again: the thread sees
  * that, and goes on waiting where it was.
  *
+ * The kernel may wake a thread without need: one that was already awake when it was taken out of
+ * another word's queue is woken again a moment later, in its next sleep. It then queues itself anew
+ * where it began to sleep, not where it was moved to, and for a moment it is in no queue. So a
+ * waiter sleeps on no other word, of a lock, shortly before it may be moved: it tries its lock
+ * until it has it.
+ *
  * A thread that sleeps with another mask, or on a private word though a shared one is wanted,
  * is woken to sleep again as is wanted, and moved then. Several words are waited for by
  * futex_waitv(), with a last word of ours: when that can be found in the kernel's table,
@@ -97,6 +103,25 @@ static struct {
 	u32 free_count;        /* (q) */
 } waiters;
 
+/* Between two looks at what another thread is about to do. Yielding does not help against a
+ * thread of lower priority. */
+static void let_others_run(u32 tries)
+{
+	struct timespec moment = {.tv_nsec = 50000};
+
+	if (tries < 64)
+		host_call(SYS_sched_yield);
+	else
+		host_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &moment, NULL);
+}
+
+/* In a waiter's thread. */
+static void acquire_awake(void)
+{
+	for (u32 tries = 0; !lock_acquire_try(&waiters.lock); tries++)
+		let_others_run(tries);
+}
+
 static long sleep_on_one(struct futex_waiter *self, bool is_private, u32 mask)
 {
 	long op = FUTEX_WAIT_BITSET | (is_private ? FUTEX_PRIVATE_FLAG : 0);
@@ -141,25 +166,13 @@ static void wake_one(const struct futex_waiter *self, const struct futex_wait *w
 		  self->mask);
 }
 
-/* Between two looks at what another thread is about to do. Yielding does not help against a
- * thread of lower priority. */
-static void let_others_run(u32 tries)
-{
-	struct timespec moment = {.tv_nsec = 50000};
-
-	if (tries < 64)
-		host_call(SYS_sched_yield);
-	else
-		host_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &moment, NULL);
-}
-
 /* The driver that gives it a request is in the midst of it, for some instructions. */
 static void await_driver_locked(const struct futex_waiter *self)
 {
 	for (u32 tries = 0; self->is_arming; tries++) {
 		lock_release(&waiters.lock);
 		let_others_run(tries);
-		lock_acquire(&waiters.lock);
+		acquire_awake();
 	}
 }
 
@@ -182,7 +195,7 @@ static void report_locked(struct futex_waiter *self, long result)
 	request_set_result(req, (s32)result);
 	request_task_work_add(req);
 	interrupt_settle(&self->interrupt);
-	lock_acquire(&waiters.lock);
+	acquire_awake();
 }
 
 /* Becomes free, or ends where there are enough. */
@@ -210,7 +223,7 @@ static void *waiter_main(void *argument)
 	struct futex_waiter *self = argument;
 
 	thread_set_name("ringside/futex");
-	lock_acquire(&waiters.lock);
+	acquire_awake();
 	interrupt_open(&self->interrupt);
 	while (!self->is_retired) {
 		bool is_private = self->is_private, is_many = self->is_many;
@@ -220,21 +233,21 @@ static void *waiter_main(void *argument)
 		self->order = load_relaxed(&self->word);
 		lock_release(&waiters.lock);
 		result = is_many ? sleep_on_many(self) : sleep_on_one(self, is_private, mask);
-		lock_acquire(&waiters.lock);
+		acquire_awake();
 		if (self->req == NULL || (!is_many && was_ordered_anew(self)))
 			continue;
 		await_driver_locked(self);
 		if (result == -EAGAIN && self->is_moved && !self->give_up) {
 			lock_release(&waiters.lock);
 			result = sleep_again(self);
-			lock_acquire(&waiters.lock);
+			acquire_awake();
 		}
 		report_locked(self, result);
 		rest_locked(self);
 	}
 	lock_release(&waiters.lock);
 	interrupt_close(&self->interrupt);
-	lock_acquire(&waiters.lock);
+	acquire_awake();
 	slab_free(&waiters.slab, self);
 	lock_release(&waiters.lock);
 	return NULL;

@@ -44,6 +44,8 @@ static int known_add(struct known *known, struct known_entry *entry)
 {
 	struct known_entry *entries;
 
+	if (known->count == KNOWN_MAX)
+		return -E2BIG;
 	entries = realloc(known->entries, (size_t)(known->count + 1) * sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
@@ -84,7 +86,9 @@ int known_read(struct known *known, const char *path)
 	}
 	if (!ret && entry.kernel)
 		ret = -EINVAL;
-	if (ret)
+	if (ret == -E2BIG)
+		fprintf(stderr, "oracle: %s:%d: more than %d\n", path, number, KNOWN_MAX);
+	else if (ret)
 		fprintf(stderr, "oracle: %s:%d: expected kernel:, ringside:, reason:, in turn\n",
 			path, number);
 	free(entry.kernel);
@@ -138,7 +142,7 @@ static bool known_find(struct known *known, const char *kernel, const char *ring
 
 		if (fnmatch(entry->kernel, kernel, 0) || fnmatch(entry->ringside, ringside, 0))
 			continue;
-		entry->met++;
+		known->met[i] += known->is_counting;
 		return true;
 	}
 	return false;

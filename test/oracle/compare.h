@@ -10,15 +10,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#define KNOWN_MAX 64
+
 /* Owner: main(), from start to end. */
 struct known {
 	struct known_entry {
 		char *kernel;
 		char *ringside;
 		char *reason;
-		int met;
 	} * entries;
 	int count;
+	int met[KNOWN_MAX]; /* differences that each entry explained, while is_counting */
+	bool is_counting;
 };
 
 struct comparison {

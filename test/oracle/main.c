@@ -30,6 +30,9 @@
 
 #define CHUNK              100 /* programs per child */
 #define KINDS_MAX          200
+#define SEEDS_TOLD         20 /* of each job, for each reason to tell one */
+#define PROGRESS_S         60 /* between two lines that tell it */
+#define CONFIRMATIONS      4  /* runs of ringside after one that differs */
 #define JOBS_MAX           64
 #define JOBS_PER_CPU       3              /* they wait more than they compute */
 #define VARIED_SHARE       1000           /* at most one program in so many, and one more */
@@ -65,8 +68,10 @@ struct totals {
 	long cqes;
 	long differences;
 	long explained;
-	long varied; /* programs whose difference the kernel has with itself */
-	long misses; /* programs whose kernel posted less than the model promised */
+	long varied;        /* programs whose difference the kernel has with itself */
+	long once;          /* programs that differed, and not when they were run again */
+	long misses;        /* programs whose kernel posted less than the model promised */
+	int met[KNOWN_MAX]; /* differences that each entry of known-differences explained */
 	int nkinds;
 	struct kind kinds[KINDS_MAX];
 };
@@ -309,6 +314,36 @@ static void difference_report(const struct options *options, const struct progra
 }
 
 /*
+ * Run a program twice more on each side of `sides`, and count the outcomes, of those up to four, that
+ * `other` does not differ from; with no `other`, those that keep what the model promised.
+ * Negative: it cannot be run.
+ */
+static int count_agreeing(const struct options *options, const struct side sides[2],
+			  const struct program *program, struct known *known, const char *other)
+{
+	char *outcome[2] = {NULL, NULL};
+	char **outcomes[2] = {&outcome[0], &outcome[1]};
+	int agreeing = 0;
+
+	for (int tries = 0; tries < CONFIRMATIONS / 2; tries++) {
+		if (collect_outcomes(sides, program, 1, &options->collect, outcomes))
+			return -1;
+		for (int s = 0; s < 2; s++) {
+			if (!outcome[s])
+				return -1;
+			if (other)
+				agreeing += !outcome_compare(outcome[s], other, known, NULL)
+						     .differences;
+			else
+				agreeing += !strstr(outcome[s], MISSING);
+			free(outcome[s]);
+			outcome[s] = NULL;
+		}
+	}
+	return agreeing;
+}
+
+/*
  * Ask the kernel again: it may say, at another time, what ringside said (`other`), or,
  * with no `other`, keep what the model promised. A few programs in a hundred thousand
  * have two right outcomes.
@@ -317,26 +352,26 @@ static bool kernel_says(const struct options *options, const struct program *pro
 			struct known *known, const char *other)
 {
 	const struct side kernels[2] = {options->sides[0], options->sides[0]};
-	char *outcome[2] = {NULL, NULL};
-	char **outcomes[2] = {&outcome[0], &outcome[1]};
-	bool says = false;
 
-	for (int tries = 0; tries < 2 && !says; tries++) {
-		if (collect_outcomes(kernels, program, 1, &options->collect, outcomes))
-			return false;
-		for (int s = 0; s < 2; s++) {
-			if (!outcome[s])
-				return false;
-			if (other)
-				says |= !outcome_compare(outcome[s], other, known, NULL)
-						 .differences;
-			else
-				says |= !strstr(outcome[s], MISSING);
-			free(outcome[s]);
-			outcome[s] = NULL;
-		}
-	}
-	return says;
+	return count_agreeing(options, kernels, program, known, other) > 0;
+}
+
+/* Whether ringside agrees with the kernel's outcome as often as it is asked again. */
+static bool happened_once(const struct options *options, const struct program *program,
+			  struct known *known, const char *kernel)
+{
+	const struct side both[2] = {options->sides[1], options->sides[1]};
+
+	return count_agreeing(options, both, program, known, kernel) == CONFIRMATIONS;
+}
+
+/* Some of the seeds of which something is to be known, by which they can be run again. */
+static void seed_tell(long *count, const char *what, const struct program *program,
+		      const char *signature)
+{
+	if ((*count)++ < SEEDS_TOLD)
+		printf("%s: seed %llu  %s\n", what, (unsigned long long)program->seed, signature);
+	fflush(stdout);
 }
 
 static int chunk_run(const struct options *options, struct known *known, struct totals *totals,
@@ -359,18 +394,23 @@ static int chunk_run(const struct options *options, struct known *known, struct 
 	for (int i = 0; !ret && i < count; i++) {
 		totals->programs++;
 		totals->cqes += cqes_in(text[0][i]);
-		if (strstr(text[0][i], MISSING) &&
-		    !kernel_says(options, &programs[i], known, NULL) && totals->misses++ < 20)
-			printf("the model promised too much: seed %llu\n",
-			       (unsigned long long)programs[i].seed);
+		if (strstr(text[0][i], MISSING) && !kernel_says(options, &programs[i], known, NULL))
+			seed_tell(&totals->misses, "the model promised too much", &programs[i], "");
+		known->is_counting = true;
 		comparison = outcome_compare(text[0][i], text[1][i], known, NULL);
+		known->is_counting = false;
 		totals->explained += comparison.explained;
 		if (!comparison.differences)
 			continue;
 		if (kernel_says(options, &programs[i], known, text[1][i])) {
-			totals->varied++;
+			seed_tell(&totals->varied, "the kernel says both", &programs[i],
+				  comparison.signature);
 			continue;
 		}
+		/* Most likely a race of ringside's: as much a failure as any other. */
+		if (happened_once(options, &programs[i], known, text[0][i]))
+			seed_tell(&totals->once, "differed once", &programs[i],
+				  comparison.signature);
 		totals->differences++;
 		kind = kind_of(totals, comparison.signature, programs[i].seed);
 		if (!kind->count++ && totals->nkinds <= options->shrinks)
@@ -395,6 +435,7 @@ static int job_run(const struct options *options, struct known *known, struct to
 		ret = chunk_run(options, known, totals, options->seed + (uint64_t)done,
 				options->programs - done < CHUNK ? options->programs - done
 								 : CHUNK);
+	memcpy(totals->met, known->met, sizeof(totals->met));
 	if (ret)
 		fprintf(stderr, "oracle: %s\n", strerror(-ret));
 	return ret ? 1 : 0;
@@ -404,12 +445,15 @@ static int job_run(const struct options *options, struct known *known, struct to
 static pid_t job_start(const struct options *options, struct known *known, struct totals *totals,
 		       int job, int jobs, FILE *output)
 {
+	sigset_t none;
 	pid_t pid;
 
 	fflush(stdout);
 	pid = fork();
 	if (pid)
 		return pid;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (dup2(fileno(output), STDOUT_FILENO) < 0)
 		exit(1);
@@ -434,10 +478,60 @@ static void totals_add(struct totals *sum, const struct totals *job)
 	sum->differences += job->differences;
 	sum->explained += job->explained;
 	sum->varied += job->varied;
+	sum->once += job->once;
+	for (int i = 0; i < KNOWN_MAX; i++)
+		sum->met[i] += job->met[i];
 	sum->misses += job->misses;
 	for (int i = 0; i < job->nkinds; i++)
 		kind_of(sum, job->kinds[i].signature, job->kinds[i].seed)->count +=
 			job->kinds[i].count;
+}
+
+/* Before which seed all programs are done: where to go on if this run is broken off. */
+static uint64_t seed_reached(const struct options *options, const struct totals *totals, int jobs)
+{
+	long reached = options->programs;
+
+	for (int job = 0; job < jobs; job++) {
+		long done = __atomic_load_n(&totals[job].programs, __ATOMIC_RELAXED);
+		long next = (done / CHUNK * jobs + job) * CHUNK;
+
+		if (next < reached)
+			reached = next;
+	}
+	return options->seed + (uint64_t)reached;
+}
+
+static void print_progress(const struct options *options, const struct totals *totals, int jobs)
+{
+	long programs = 0, differences = 0;
+
+	for (int job = 0; job < jobs; job++) {
+		programs += __atomic_load_n(&totals[job].programs, __ATOMIC_RELAXED);
+		differences += __atomic_load_n(&totals[job].differences, __ATOMIC_RELAXED);
+	}
+	fprintf(stderr, "oracle: %ld of %d programs, %ld differ, all done before seed %llu\n",
+		programs, options->programs, differences,
+		(unsigned long long)seed_reached(options, totals, jobs));
+}
+
+/* The job's exit status. SIGCHLD is blocked; it only ends the pause between two lines. */
+static int job_await(const struct options *options, const struct totals *totals, int jobs,
+		     pid_t pid)
+{
+	static const struct timespec moment = {.tv_sec = 1};
+	static int seconds;
+	sigset_t children;
+	int status;
+	pid_t done;
+
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	while ((done = waitpid(pid, &status, WNOHANG)) == 0) {
+		if (sigtimedwait(&children, NULL, &moment) < 0 && ++seconds % PROGRESS_S == 0)
+			print_progress(options, totals, jobs);
+	}
+	return done < 0 ? 1 : status;
 }
 
 /* All jobs to their end. 0, or 1 if one could not do its work. */
@@ -449,17 +543,21 @@ static int jobs_run(const struct options *options, struct known *known, struct t
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	FILE *outputs[JOBS_MAX];
 	pid_t pids[JOBS_MAX];
-	int status, ret = 0;
+	sigset_t children;
+	int ret = 0;
 
 	if (totals == MAP_FAILED)
 		return 1;
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
 	for (int i = 0; i < jobs; i++) {
 		outputs[i] = tmpfile();
 		pids[i] = outputs[i] ? job_start(options, known, &totals[i], i, jobs, outputs[i])
 				     : -1;
 	}
 	for (int i = 0; i < jobs; i++) {
-		ret |= pids[i] < 0 || waitpid(pids[i], &status, 0) < 0 || status;
+		ret |= pids[i] < 0 || job_await(options, totals, jobs, pids[i]);
 		if (outputs[i])
 			copy_output(outputs[i]);
 		totals_add(sum, &totals[i]);
@@ -468,12 +566,20 @@ static int jobs_run(const struct options *options, struct known *known, struct t
 	return ret;
 }
 
+/* How often each entry was of use: one that never is may be superfluous. */
+static void print_known(const struct known *known, const struct totals *totals)
+{
+	for (int i = 0; i < known->count; i++)
+		printf("%6d  explained by %s | %s\n", totals->met[i], known->entries[i].kernel,
+		       known->entries[i].ringside);
+}
+
 static int run_all(const struct options *options, struct known *known)
 {
 	static struct totals totals;
 	int ret;
 
-	if (options->jobs == 1 || options->programs <= CHUNK)
+	if (options->programs <= CHUNK)
 		ret = job_run(options, known, &totals, 0, 1);
 	else
 		ret = jobs_run(options, known, &totals);
@@ -484,6 +590,8 @@ static int run_all(const struct options *options, struct known *known)
 	for (int i = 0; i < totals.nkinds; i++)
 		printf("%6d  seed %-8llu %s\n", totals.kinds[i].count,
 		       (unsigned long long)totals.kinds[i].seed, totals.kinds[i].signature);
+	if (options->programs > CHUNK)
+		print_known(known, &totals);
 	printf("oracle: %ld programs, %ld SQEs, %ld CQEs compared, %ld programs differ, "
 	       "%ld differences explained, %ld programs the kernel answers in two ways\n",
 	       totals.programs, totals.sqes, totals.cqes, totals.differences, totals.explained,

@@ -77,6 +77,7 @@ static const short call_numbers[] = {
 	SYS_truncate,
 	SYS_ftruncate,
 	SYS_fallocate,
+	SYS_ioctl,
 	SYS_copy_file_range,
 	SYS_splice,
 	SYS_sendfile,

@@ -24,10 +24,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -135,6 +137,34 @@ static long advised(int fd, s64 offset, s64 bytes, int advice)
 	return host_call(SYS_fadvise64, fd, offset, bytes, advice);
 }
 
+/* In no header of the kernel's for programs; every file system takes them. */
+struct space_resv {
+	short type, whence;
+	s64 start, len;
+	s32 sysid, pid, padding[4];
+};
+#define FS_IOC_UNRESVSP   _IOW('X', 41, struct space_resv)
+#define FS_IOC_UNRESVSP64 _IOW('X', 43, struct space_resv)
+#define FS_IOC_ZERO_RANGE _IOW('X', 57, struct space_resv)
+
+/* Bytes that another file shares, or that are zeros from now on. What exchanges extents between
+ * files (of XFS and ext4) is for tools that have the file for themselves. */
+static long controlled(int fd, unsigned long request, long argument)
+{
+	long ret = host_call(SYS_ioctl, fd, request, argument);
+
+	switch (request) {
+	case FICLONE:
+	case FICLONERANGE:
+	case FS_IOC_UNRESVSP:
+	case FS_IOC_UNRESVSP64:
+	case FS_IOC_ZERO_RANGE:
+		return changed_from(fd, 0, ret);
+	default:
+		return ret;
+	}
+}
+
 long call_file(long nr, long a, long b, long c, long d, long e, long f)
 {
 	switch (nr) {
@@ -154,6 +184,8 @@ long call_file(long nr, long a, long b, long c, long d, long e, long f)
 		return changed_from((int)a, b, host_call(nr, a, b));
 	case SYS_fallocate:
 		return changed_from((int)a, c, host_call(nr, a, b, c, d));
+	case SYS_ioctl:
+		return controlled((int)a, (unsigned long)b, c);
 	case SYS_copy_file_range:
 		return MOVED((int)c, offset_at((void *)d), host_call(nr, a, b, c, d, e, f));
 	case SYS_splice:
@@ -192,6 +224,17 @@ RS_EXPORT int posix_fallocate64(int fd, off64_t offset, off64_t len)
 
 	changed_from(fd, offset, ret);
 	return ret;
+}
+
+RS_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list list;
+	long argument;
+
+	va_start(list, request);
+	argument = va_arg(list, long);
+	va_end(list);
+	return (int)libc_result(controlled(fd, request, argument));
 }
 
 RS_EXPORT ssize_t copy_file_range(int in, off64_t *from, int out, off64_t *to, size_t len,

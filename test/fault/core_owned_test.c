@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <ringside.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -320,6 +321,35 @@ static void a_copied_range_is_read_back(void **state)
 	check(fd);
 }
 
+/* In no header of the kernel's for programs. */
+struct space_resv {
+	int16_t type, whence;
+	int64_t start, len;
+	int32_t sysid, pid, padding[4];
+};
+#define FS_IOC_UNRESVSP _IOW('X', 41, struct space_resv)
+
+/* By ioctl(), and by number. */
+static void what_an_ioctl_zeroes_or_shares_is_read_back(void **state)
+{
+	struct space_resv range = {.start = 2 * PAGE, .len = PAGE};
+	int fd = *(int *)*state, err;
+
+	check(fd);
+	err = ioctl(fd, FS_IOC_UNRESVSP, &range);
+	if (err != 0)
+		skip(); /* not of this file system */
+	memset(expected + 2 * PAGE, 0, PAGE);
+	check(fd);
+	range.start = 4 * PAGE;
+	assert_int_equal(syscall(SYS_ioctl, fd, FS_IOC_UNRESVSP, &range), 0);
+	memset(expected + 4 * PAGE, 0, PAGE);
+	check(fd);
+	assert_int_equal(ioctl(fd, FS_IOC_UNRESVSP, BAD_POINTER), -1);
+	assert_int_equal(errno, EFAULT);
+	check(fd);
+}
+
 static void a_number_that_was_closed_is_another_file(void **state)
 {
 	int fd = *(int *)*state, again, other;
@@ -556,6 +586,7 @@ int main(void)
 		CASE(a_new_size_is_seen),
 		CASE(what_the_kernel_moves_is_read_back),
 		CASE(a_copied_range_is_read_back),
+		CASE(what_an_ioctl_zeroes_or_shares_is_read_back),
 		CASE(a_number_that_was_closed_is_another_file),
 		CASE(a_stream_or_a_mapping_that_writes_is_seen),
 		CASE(a_child_reads_and_writes_on_its_own),

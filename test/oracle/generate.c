@@ -246,6 +246,7 @@ static void action_draw(struct generator *g, struct action *action)
 		action->a = (uint8_t)draw_below(g, PROGRAM_SLOTS);
 		action->b = draw_slot_object(g, 30);
 		g->slots[action->a] = action->b;
+		g->was_in_slot[action->b] = true;
 	} else if (g->program->buffers && draw_percent(g, 15)) {
 		action->kind = ACTION_BUFFERS_UPDATE;
 		action->a = (uint8_t)draw_below(g, PROGRAM_BUFFERS);
@@ -359,6 +360,7 @@ static void ring_draw(struct generator *g, struct program *p)
 	for (int i = 0; i < PROGRAM_SLOTS; i++) {
 		p->slots[i] = draw_slot_object(g, 25);
 		g->slots[i] = p->slots[i];
+		g->was_in_slot[p->slots[i]] = true;
 	}
 	for (int i = 0; i < PROGRAM_BUFFERS; i++) {
 		p->buffer_slots[i] = draw_percent(g, 25) ? 255 : (uint8_t)i;

@@ -101,6 +101,7 @@ struct generator {
 	int listener_touched[2];
 	bool connected[4];
 	uint8_t slots[PROGRAM_SLOTS]; /* fixed files, as they are now */
+	bool was_in_slot[256];        /* objects that fixed files may hold open */
 	uint8_t buffer_slots[PROGRAM_BUFFERS];
 };
 

@@ -415,13 +415,10 @@ static bool poll_draw(struct generator *g)
 	return true;
 }
 
-/* Now, or at first: what was to take its place may fail to. */
+/* Now or once: what was to take its place may have failed to. */
 static bool is_in_a_slot(const struct generator *g, uint8_t object)
 {
-	for (int i = 0; i < PROGRAM_SLOTS; i++)
-		if (g->program->files && (g->slots[i] == object || g->program->slots[i] == object))
-			return true;
-	return false;
+	return g->program->files && g->was_in_slot[object];
 }
 
 static bool is_waiting(const struct generator *g, int op)

@@ -53,7 +53,8 @@ int buffers_ring_check(const struct ring *ring, u16 group);
 /*
  * A ring of buffers in `memory` becomes group reg->bgid. With IOU_PBUF_RING_MMAP the memory is a
  * mapping of ours that goes with the group, else it is the program's. To be checked before: `reg`,
- * whose entries are a power of two, and buffers_ring_check(). 0 or -ENOMEM, and the mapping is gone.
+ * whose entries are a power of two, and buffers_ring_check(). 0, or -ENOMEM and the mapping is
+ * gone.
  */
 int buffers_ring_add(struct ring *ring, void *memory, const struct io_uring_buf_reg *reg);
 

@@ -143,7 +143,8 @@ static int memory_set_size(int fd, u64 size)
 
 	if (host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) < 0 || limit.rlim_cur >= size)
 		return (int)host_call(SYS_ftruncate, fd, size);
-	raised = (struct rlimit){.rlim_cur = size, .rlim_max = max_of(limit.rlim_max, size)};
+	raised.rlim_cur = size;
+	raised.rlim_max = max_of(limit.rlim_max, size);
 	if (host_call(SYS_prlimit64, 0, RLIMIT_FSIZE, &raised, NULL) < 0)
 		return -ENOMEM;
 	err = (int)host_call(SYS_ftruncate, fd, size);

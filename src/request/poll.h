@@ -19,7 +19,8 @@ int poll_arm(struct request *req, u32 events);
  * still good. False: it does not wait, and poll_arm() is to be asked. */
 bool poll_arm_again(struct request *req);
 
-/* The same as poll_arm() for another file than the request's own, held by the request until it is freed. */
+/* The same as poll_arm() for another file than the request's own, held by the request until it is
+ * freed. */
 int poll_arm_file(struct request *req, const struct file *file, u32 events);
 
 /*

@@ -6,6 +6,9 @@
  * A refused SQE gets a CQE with its error and ends the batch, unless the ring
  * was set up with SUBMIT_ALL.
  *
+ * Some need no request, if nothing of them could be seen before they are done: plain NOPs, reads
+ * that hit our page cache, and what an operation can do from its SQEs at once (op->bare()).
+ *
  * Direct reads and writes are staged meanwhile and go to the device together.
  *
  * The kernel: io_submit_sqes()

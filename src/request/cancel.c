@@ -69,8 +69,9 @@ static int file_number(const struct request *req)
 	if (req->file == NULL)
 		return -1;
 	/* A worker's call is on a duplicate of its own, and so are later tries of a multishot
-	 * request. (While it runs, the flags are the worker's.) */
-	if (load_relaxed(&req->state) != REQUEST_PUNTED && !(req->flags & REQ_FILE_DUPLICATE))
+	 * request. (While it runs, the flags are the worker's; when it is QUEUED, what it wrote is
+	 * to be seen: request_set_state().) */
+	if (load_acquire(&req->state) != REQUEST_PUNTED && !(req->flags & REQ_FILE_DUPLICATE))
 		return file_fd(req->file);
 	return req->file_resource != NULL ? file_fd(req->file_resource->file) : req->fd;
 }

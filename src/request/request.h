@@ -202,14 +202,14 @@ _Static_assert(sizeof(struct request) <= 384, "memory for one waiting request st
 extern const u16 request_legal_moves[REQUEST_COMPLETE + 1];
 
 /*
- * The only writer of req->state. Asserts that the move is legal. Relaxed: a
- * thread that owned the request hands it over through the task-work queue,
- * whose push and take order everything else.
+ * The only writer of req->state. Asserts that the move is legal. A thread that
+ * owned the request hands it over through the task-work queue, whose push and
+ * take order everything. Release: the driver may look at it (cancel.c) before it takes it.
  */
 static inline void request_set_state(struct request *req, enum request_state state)
 {
 	rs_assert(request_legal_moves[req->state] >> state & 1);
-	store_relaxed(&req->state, (u8)state);
+	store_release(&req->state, (u8)state);
 }
 
 const char *request_state_name(enum request_state state);

@@ -240,7 +240,7 @@ static void cancel_and_completion_race_and_agree(void **state)
 	print_message("%u of %u were cancelled\n", cancelled, writer.rounds);
 }
 
-/* The same against a worker of the punt pool. */
+/* The same against a worker of the punt pool, by user_data and by descriptor. */
 static void cancel_and_a_worker_race_and_both_requests_complete_once(void **state)
 {
 	int fd = unit_scratch_file(4096, O_RDWR);
@@ -254,7 +254,8 @@ static void cancel_and_a_worker_race_and_both_requests_complete_once(void **stat
 		unit_submit(&ring);
 		for (u32 spin = 0; spin < i % 300; spin++)
 			cpu_relax();
-		unit_sqe_cancel(&ring, 1, 0, 0);
+		sqe = unit_sqe_cancel(&ring, 1, 0, i % 2 ? IORING_ASYNC_CANCEL_FD : 0);
+		sqe->fd = i % 2 ? fd : -1;
 		unit_submit(&ring);
 		unit_collect(&ring, 2, results, 2);
 		if (results[1] == 0)

@@ -69,11 +69,18 @@ static inline u64 unit_random(u64 *state)
 	return *state * 0x2545f4914f6cdd1dull;
 }
 
-/* For tests whose forked child makes threads: ThreadSanitizer refuses that. */
-#define unit_skip_under_tsan()                                                                     \
+/* Skips the test; test/run tells the reason. */
+#define unit_skip(reason)                                                                          \
+	do {                                                                                       \
+		print_message("# skipped: %s\n", reason);                                          \
+		skip();                                                                            \
+	} while (0)
+
+/* For what ThreadSanitizer's runtime does in its own way. */
+#define unit_skip_under_tsan(reason)                                                               \
 	do {                                                                                       \
 		if (UNIT_HAS_TSAN)                                                                 \
-			skip();                                                                    \
+			unit_skip(reason);                                                         \
 	} while (0)
 
 /* How many threads of this process are called `name`. */

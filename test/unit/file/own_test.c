@@ -271,7 +271,6 @@ static void a_forked_child_owns_nothing(void **state)
 	int fd = open_it(O_RDONLY);
 
 	(void)state;
-	unit_skip_under_tsan();
 	wait_for_binding(fd);
 	assert_int_equal(unit_in_child(child_owns_nothing), 0);
 	assert_true(binding_of(fd) != 0);

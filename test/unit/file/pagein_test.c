@@ -393,7 +393,6 @@ static void a_forked_child_reads_with_a_waiter_of_its_own(void **state)
 	struct gate gate;
 
 	(void)state;
-	unit_skip_under_tsan();
 	gate_shut(&gate);
 	assert_int_equal(unit_in_child(read_in_child), 0);
 	gate_open(&gate);
@@ -415,8 +414,6 @@ static int start_without_threads(void)
 static void without_a_thread_the_caller_keeps_the_read(void **state)
 {
 	(void)state;
-	if (UNIT_IS_SANITIZED)
-		skip(); /* the sanitizer makes threads itself */
 	assert_int_equal(unit_in_child(start_without_threads), 0);
 }
 

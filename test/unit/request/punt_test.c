@@ -492,7 +492,6 @@ static int die_in_child(void)
 static void the_default_action_of_that_number_stays_what_it_was(void **state)
 {
 	(void)state;
-	unit_skip_under_tsan();
 	assert_int_equal(unit_in_child(die_in_child), 256 + SIGRTMAX - 5);
 }
 
@@ -700,7 +699,6 @@ static void a_forked_child_has_a_pool_of_its_own(void **state)
 	struct job blocked, held;
 
 	(void)state;
-	unit_skip_under_tsan();
 	set_limits(1, 1);
 	job_init(&blocked, wait_at_gate, 5);
 	job_init(&held, wait_at_gate, 5);
@@ -730,8 +728,6 @@ static int queue_without_threads(void)
 static void without_a_thread_the_caller_keeps_the_work(void **state)
 {
 	(void)state;
-	if (UNIT_IS_SANITIZED)
-		skip(); /* the sanitizer makes threads itself */
 	assert_int_equal(unit_in_child(queue_without_threads), 0);
 }
 

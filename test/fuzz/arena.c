@@ -107,6 +107,9 @@ static void template_fill(void)
 	struct abi_timespec millisecond = {.tv_nsec = 1000000};
 	u32 address_size = sizeof(address);
 	u64 how[3] = {2 /* O_RDWR */};
+	/* Two words that are 0: slots 12 and 13. */
+	u64 words[2][3] = {{0, (u64)place_of(AREA_DATA) + 12 * DATA_SLOT, 130},
+			   {0, (u64)place_of(AREA_DATA) + 13 * DATA_SLOT, 130}};
 
 	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
 		slot_fill(i, names[i], strlen(names[i]));
@@ -115,6 +118,7 @@ static void template_fill(void)
 	slot_fill(7, &event, sizeof(event));
 	slot_fill(8, &millisecond, sizeof(millisecond));
 	slot_fill(9, how, sizeof(how));
+	slot_fill(10, words, sizeof(words));
 	for (u32 i = DATA_SLOTS * DATA_SLOT; i < sizeof(data_template); i++)
 		data_template[i] = (char)('a' + i % 26);
 }

@@ -2,7 +2,7 @@
  * files.c - the descriptors that fuzzed requests may name
  *
  * One of each kind, always at the same numbers, made anew for each input. The
- * fuzzer's own (its corpus, its output) are never among them.
+ * fuzzer's own (its corpus, its output) are never among them. One file is the page cache's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -46,6 +48,8 @@ enum file {
 	FILE_EVENT,
 	FILE_TIMER,
 	FILE_EPOLL,
+	FILE_CACHED,
+	FILE_CHILD,
 	FILE_RING,
 	FILE_OTHER_RING,
 	FILE_CLOSED,
@@ -54,10 +58,44 @@ enum file {
 
 static bool is_fuzzers[FD_END]; /* open before the first input */
 static int regular = -1;
+static pid_t child;
+
+s32 files_child(void)
+{
+	return child;
+}
+
+/* It ends with the fuzzer. */
+static void child_start(void)
+{
+	pid_t parent = getpid();
+
+	child = fork();
+	if (child < 0)
+		abort();
+	if (child > 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
+/* A file that is only read, so that it can be had under a lease. */
+static void cached_make(void)
+{
+	static char content[64 * 1024];
+	int fd = open("r", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, content, sizeof(content)) != sizeof(content))
+		abort();
+	close(fd);
+}
 
 void files_init(void)
 {
-	struct rlimit file_size = {1 << 20, 1 << 20}, no_core = {0, 0};
+	/* A ring's memory is a file too: the hard limit is left for it. */
+	struct rlimit file_size = {1 << 20, RLIM_INFINITY}, no_core = {0, 0};
 	char scratch[] = "/tmp/fuzz.XXXXXX";
 
 	if (!mkdtemp(scratch) || chdir(scratch) || mkdir("d", 0700))
@@ -69,6 +107,8 @@ void files_init(void)
 	setrlimit(RLIMIT_CORE, &no_core);
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	child_start();
+	cached_make();
 	for (int fd = 0; fd < FD_END; fd++)
 		is_fuzzers[fd] = fcntl(fd, F_GETFD) >= 0;
 }
@@ -164,6 +204,8 @@ void files_reset(void)
 	put(FILE_TIMER, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
 	timerfd_settime(FD_FIRST + FILE_TIMER, 0, &soon, NULL);
 	put(FILE_EPOLL, epoll_create1(0));
+	put(FILE_CACHED, open("r", O_RDONLY));
+	put(FILE_CHILD, (int)syscall(SYS_pidfd_open, child, 0));
 }
 
 static void feed(int fd, size_t size)

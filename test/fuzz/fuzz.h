@@ -92,7 +92,7 @@ void arena_step(struct input *in);
 /* The words of `words` that are bits of `mask` become pointers into `area`. */
 void arena_words(u64 *words, u32 mask, enum area area, u32 align);
 
-/* files.c: descriptors that an input may name. */
+/* files.c: descriptors that an input may name, and a child. */
 
 /* Limits, signals, a scratch directory; once. */
 void files_init(void);
@@ -103,6 +103,9 @@ void files_reset(void);
 /* The descriptor that `raw` stands for. */
 s32 files_pick(s32 raw);
 
+/* The process id of a child that never ends. */
+s32 files_child(void);
+
 /* `fd` can be picked from now on, as one of the rings 0 and 1. */
 void files_add_ring(u32 which, int fd);
 
@@ -111,6 +114,9 @@ void files_step(struct input *in);
 
 /* sqe.c: an SQE of the input's, made harmless. */
 void sqe_take(struct input *in, struct io_uring_sqe *sqe, bool is_raw);
+
+/* A number: half of all are 0, the others small or of one bit. */
+u32 small_or_bit(struct input *in);
 
 /* world.c: a ring, and what is done to it. */
 

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "cache/cache.h"
+#include "file/own.h"
 #include "fuzz.h"
 #include "host/usercopy.h"
 #include "ring/memory.h"
@@ -62,6 +64,8 @@ void world_init(void)
 		abort();
 	files_init();
 	arena_init();
+	if (own_start(CACHE_LIMIT_MIN, NULL))
+		abort();
 	sigaction(SIGUSR2, &action, NULL);
 	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
 	if (timer_create(CLOCK_MONOTONIC, &event, &watchdog))
@@ -146,6 +150,9 @@ void world_params(struct input *in, struct io_uring_params *params, bool is_raw)
 		IORING_SETUP_NO_SQARRAY | IORING_SETUP_SQ_REWIND,
 		IORING_SETUP_CQE32 | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 			IORING_SETUP_NO_SQARRAY,
+		IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL,
+		IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_SQE_MIXED | IORING_SETUP_CQE32 | IORING_SETUP_NO_SQARRAY,
 	};
 
 	memset(params, 0, sizeof(*params));
@@ -173,6 +180,8 @@ bool world_begin(u32 entries, struct io_uring_params *params)
 		memset(arena_writable(AREA_RINGS, 0), 0, arena_size(AREA_RINGS));
 	}
 	world.other = (int)syscall_setup(4, &plain);
+	if (world.other < 0)
+		abort(); /* rings of earlier inputs are left */
 	fd = syscall_setup(entries, params);
 	world.params = *params;
 	world.fd = -1;
@@ -186,10 +195,17 @@ bool world_begin(u32 entries, struct io_uring_params *params)
 	return ring_map();
 }
 
+static bool is_of_128(u8 opcode)
+{
+	return opcode == IORING_OP_NOP128 || opcode == IORING_OP_URING_CMD128;
+}
+
 void world_sqe(struct input *in)
 {
 	u8 kind = input_take(in, u8);
+	u32 count;
 	bool is_wide = world.params.flags & IORING_SETUP_SQE128;
+	bool is_mixed = world.params.flags & IORING_SETUP_SQE_MIXED;
 	u32 index = world.tail & (world.params.sq_entries - 1);
 	struct io_uring_sqe *sqe = (void *)(world.sqes + index * (is_wide ? 128 : 64));
 
@@ -199,9 +215,16 @@ void world_sqe(struct input *in)
 	if (is_wide)
 		input_bytes(in, sqe + 1, kind & 128 ? sizeof(*sqe) : 0);
 add:
-	if (world.array)
-		world.array[index] = kind % 32 == 31 ? kind : index;
-	store_release(&world.header->sq_tail, ++world.tail);
+	/* Mostly, one of 128 bytes takes two entries, if the second is there. */
+	count = is_mixed && is_of_128(sqe->opcode) && kind % 16 ? 2 : 1;
+	for (u32 i = 0; i < count && index + i < world.params.sq_entries; i++) {
+		if (i > 0)
+			input_bytes(in, sqe + i, kind & 128 ? sizeof(*sqe) : 0);
+		if (world.array)
+			world.array[index + i] = kind % 32 == 31 ? kind : index + i;
+	}
+	world.tail += count;
+	store_release(&world.header->sq_tail, world.tail);
 }
 
 /* A wait may block what signals it likes, but for the watchdog's and the fuzzer's own. */
@@ -228,6 +251,7 @@ void world_enter(struct input *in)
 	static const struct abi_timespec soon = {.tv_nsec = 100000};
 	u8 kind = input_take(in, u8);
 	struct io_uring_getevents_arg arg = {.ts = (u64)&soon};
+	u32 fd, count, flags;
 	u32 pending = world.tail - load_acquire(&world.header->sq_head);
 
 	switch (kind % 8) {
@@ -251,8 +275,11 @@ void world_enter(struct input *in)
 		enter_with_argument(in, pending, kind);
 		break;
 	case 7: /* nothing is waited for, so that any argument will do */
-		enter((u32)files_pick(input_take(in, s32)), input_take(in, u32), 0,
-		      input_take(in, u32),
+		fd = input_take(in, u32);
+		count = input_take(in, u32);
+		flags = input_take(in, u32);
+		fd = flags & IORING_ENTER_REGISTERED_RING ? fd % 16 : (u32)files_pick((s32)fd);
+		enter(fd, count, 0, flags,
 		      (void *)arena_pointer(input_take(in, u16), AREA_ARGUMENT, 8),
 		      input_take(in, u16));
 		break;
@@ -315,6 +342,9 @@ static void argument_fds(u32 opcode, void *argument, u32 size)
 	case IORING_REGISTER_SYNC_CANCEL:
 		words[2] = (u32)files_pick((s32)words[2]);
 		break;
+	case IORING_REGISTER_SEND_MSG_RING: /* an SQE */
+		words[1] = (u32)files_pick((s32)words[1]);
+		break;
 	}
 }
 
@@ -330,7 +360,19 @@ static void region_take(struct input *in)
 	*(u64 *)arena_writable(AREA_ARGUMENT, 0) = arena_pointer(64, AREA_ARGUMENT, 64);
 }
 
-static void argument_take(struct input *in, u32 opcode, u8 elements)
+/* Either any bytes, or a number for each word, so that most of the reserved ones are 0. */
+static void argument_bytes(struct input *in, void *argument, u32 size, bool is_structured)
+{
+	u32 *words = argument;
+
+	if (!is_structured)
+		input_bytes(in, argument, size);
+	else
+		for (u32 i = 0; i < size / sizeof(*words); i++)
+			words[i] = small_or_bit(in);
+}
+
+static void argument_take(struct input *in, u32 opcode, u8 elements, bool is_structured)
 {
 	static const struct argument other = {.size = 16};
 	const struct argument *shape = opcode < IORING_REGISTER_LAST && arguments[opcode].size
@@ -339,7 +381,7 @@ static void argument_take(struct input *in, u32 opcode, u8 elements)
 	char *argument = arena_writable(AREA_ARGUMENT, 0);
 	u32 size = shape->size * elements;
 
-	input_bytes(in, argument, size);
+	argument_bytes(in, argument, size, is_structured);
 	for (u32 i = 0; i < elements && shape->pointers; i++)
 		arena_words((u64 *)(void *)(argument + i * shape->size), shape->pointers,
 			    shape->area, shape->align);
@@ -352,6 +394,19 @@ static void argument_take(struct input *in, u32 opcode, u8 elements)
 			    shape->size);
 }
 
+/* By another descriptor, a registered one, or none. */
+static long register_elsewhere(struct input *in, u32 opcode, void *argument, u32 count)
+{
+	u8 where = input_take(in, u8);
+
+	if (where < 128)
+		return register_call((u32)files_pick(where), opcode, argument, count);
+	if (where < 192)
+		return register_call(where % 16u, opcode | IORING_REGISTER_USE_REGISTERED_RING,
+				     argument, count);
+	return register_call(UINT32_MAX, opcode, argument, count);
+}
+
 void world_register(struct input *in)
 {
 	u32 opcode = input_take(in, u8) % (IORING_REGISTER_LAST + 2);
@@ -361,14 +416,14 @@ void world_register(struct input *in)
 	u32 limits[2] = {0, 0};
 	long ret;
 
-	argument_take(in, opcode, elements);
+	argument_take(in, opcode, elements, kind & 64);
 	if (kind % 32 == 17)
 		argument = (void *)arena_pointer(input_take(in, u8) * 256ull, AREA_FDS, 4);
 	if (kind % 32 == 17 && opcode < IORING_REGISTER_LAST && arguments[opcode].pointers)
 		argument = NULL; /* what is there was not made for it */
 	register_call((u32)world.fd, IORING_REGISTER_IOWQ_MAX_WORKERS, limits, 2);
-	ret = register_call(kind & 128 ? (u32)files_pick(kind) : (u32)world.fd, opcode, argument,
-			    count);
+	ret = kind & 128 ? register_elsewhere(in, opcode, argument, count)
+			 : register_call((u32)world.fd, opcode, argument, count);
 	/* The process's, not the ring's: the next input finds them as they were. */
 	if (opcode == IORING_REGISTER_IOWQ_MAX_WORKERS)
 		register_call((u32)world.fd, opcode, limits, 2);
@@ -428,6 +483,7 @@ void world_end(void)
 	ring_unmap();
 	end_ring(&world.fd);
 	end_ring(&world.other);
+	descriptor_thread_exit(); /* what is registered keeps its ring */
 	files_reset();
 	descriptor_sweep();
 }

@@ -137,7 +137,8 @@ static void a_wait_lets_through_what_its_mask_lets_through(void **state)
 	/* Its runtime knows nothing of the kernel's rings: a handler that runs inside of a wait is
 	 * put off until the thread makes a call that it knows. */
 	if (!core_is_ringside()) {
-		print_message("# skipped: ThreadSanitizer puts handlers off in the kernel's rings\n");
+		print_message(
+			"# skipped: ThreadSanitizer puts handlers off in the kernel's rings\n");
 		skip();
 	}
 #endif

@@ -42,18 +42,20 @@ struct ring *rings_get(u32 index)
 	return index < load_acquire(&rings_count) ? rings[index] : NULL;
 }
 
-/* A ring that nobody uses, with life RING_DYING so that nobody else takes it. */
+/* A ring that nobody uses, locked, with life RING_DYING so that nobody else takes it. */
 static struct ring *ring_take_slot(void)
 {
 	struct ring *ring = NULL;
 
 	lock_acquire(&rings_lock);
+	/* One that somebody just looks at is left alone: this may be a handler in the midst of that. */
 	for (u32 i = 0; i < rings_count && ring == NULL; i++)
-		if (load_acquire(&rings[i]->life) == RING_FREE) /* pairs with ring_delete() */
+		if (load_relaxed(&rings[i]->life) == RING_FREE && ring_lock_try(rings[i]))
 			ring = rings[i];
 	if (ring == NULL && rings_count < RINGS_LIMIT) {
 		ring = pages_alloc(sizeof(*ring));
 		if (ring != NULL) {
+			ring_lock(ring);
 			rings[rings_count] = ring;
 			store_release(&rings_count, rings_count + 1);
 		}
@@ -70,7 +72,6 @@ struct ring *ring_new(u32 setup_flags)
 
 	if (ring == NULL)
 		return NULL;
-	ring_lock(ring);
 	/* All but what somebody who looked this ring up long ago may just be looking at. */
 	memset((char *)ring + RING_LOOKED_AT, 0, sizeof(*ring) - RING_LOOKED_AT);
 	store_relaxed(&ring->attendance,
@@ -123,7 +124,7 @@ void ring_delete(struct ring *ring)
 	stats_block_release(ring->stats);
 	if (ring->pool != NULL)
 		punt_pool_put(ring->pool);
-	store_release(&ring->life, RING_FREE);
+	store_relaxed(&ring->life, RING_FREE);
 }
 
 /*

@@ -5,8 +5,8 @@
  * nobody else changes. A file is named by its *binding*: the index of its struct
  * cached_file and that struct's serial number, in one u64. A binding goes stale, all at
  * once, when the serial number changes: that is how a file is taken away from
- * readers that are in the midst of it. Who uses a page checks the serial after it
- * pinned the page: pin and serial number are Dekker's two flags.
+ * readers that are in the midst of it. Who uses a page looks at the serial after the
+ * page's word.
  *
  * Files of the cache:
  *    page        the page word, the page lock, its two kinds of waiters
@@ -63,9 +63,9 @@ struct cache_source {
 cache_binding cache_file_open(const struct cache_source *source);
 
 /* The ownership has ended: the binding goes stale, requests on it go on through the
- * kernel's cache, and when this returns no byte of the file is in the cache, no thread copies
- * one, and no fill of it is under way. Waits for the device, and moves it on itself: a thread
- * that holds no lock and is no ring's driver. */
+ * kernel's cache, and when this returns no page of the file is in the cache, no read that begins
+ * then gets a byte of one, and no fill of it is under way. Waits for the device, and moves it on
+ * itself: a thread that holds no lock and is no ring's driver. */
 void cache_file_lose(cache_binding binding);
 
 bool cache_file_is_current(cache_binding binding);

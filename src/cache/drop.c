@@ -7,9 +7,9 @@
  * the fill and forgets it then, before the write completes.
  *
  * Or the file is not ours any more. The serial number changes first: from then on no
- * page is installed, and who pins one finds out and lets go. Then each page is
- * taken away: those that nobody uses as reclaim would, the others by whoever
- * waits for their lock and their last pin (page_seize()).
+ * page is installed, and who looks one up finds out. Then each page is taken away: those that
+ * nobody fills as reclaim would, the others by whoever waits for their lock (page_seize()).
+ * A read that looked its page up before may still copy, and ends with what was then.
  *
  * Entry:       cache_drop_try(), cache_drop_range(); cache_file_lose()
  * Locks:       the cache lock, a leaf at a time; none while it waits
@@ -152,7 +152,7 @@ static void lose_wake(struct page_locker *locker)
 	sleeper_wake(&container_of(locker, struct lose_sleeper, locker)->sleeper);
 }
 
-/* Somebody fills it, or copies from it. */
+/* Somebody fills it. */
 static void take_busy_page(u64 *word)
 {
 	struct lose_sleeper waits = {
@@ -168,7 +168,7 @@ static void take_busy_page(u64 *word)
 	lock_release(&cache_lock);
 }
 
-/* Takes away what nobody uses; the first page that somebody uses, or NULL. */
+/* Takes away what nobody fills; the first page that somebody fills, or NULL. */
 static u64 *take_idle_pages(struct cached_file *file, u64 leaf)
 {
 	u64 *words = &file->words[leaf * LEAF_WORDS], *busy = NULL;

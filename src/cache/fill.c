@@ -248,15 +248,20 @@ static u32 page_make(struct cached_file *file, u64 page)
 	return frame;
 }
 
-/* Locks that page, which is missing: its frame's number. 0: no frame, or it is locked by another,
- * up to date or pinned by now. */
+/* Locks that page, which is missing, to fill it: its frame's number. 0: no frame, or it is locked
+ * by another or up to date by now. */
 static u32 page_take(struct cached_file *file, u64 page)
 {
 	u64 *word = &file->words[page];
+	u32 frame = 0;
 
 	if (load_relaxed(word) == 0)
-		return page_make(file, page);
-	return page_lock_try(word) ? page_frame(load_relaxed(word)) : 0;
+		frame = page_make(file, page);
+	else if (page_lock_try(word))
+		frame = page_frame(load_relaxed(word));
+	if (frame)
+		frame_changes_begin(frame);
+	return frame;
 }
 
 /* Absent, or present and neither up to date nor anybody's. A page that failed is left to those who
@@ -265,7 +270,7 @@ static bool is_missing(const u64 *word)
 {
 	u64 now = load_relaxed(word);
 
-	return !(now & (PAGE_UPTODATE | PAGE_LOCKED | PAGE_ERROR | PAGE_PIN_MASK));
+	return !(now & (PAGE_UPTODATE | PAGE_LOCKED | PAGE_ERROR));
 }
 
 u32 fill_missing(struct cached_file *file, u64 page, u64 count)

@@ -23,7 +23,7 @@
  * Entry:       frame_alloc(), frame_bind(), frame_unbind(); frames_charge()
  * Invariants:  F1 a frame is bound exactly while its page's word names it
  *              F2 used <= limit, always
- *              F3 a frame that is locked, pinned or waited for is passed by, never taken
+ *              F3 a frame that is locked or waited for is passed by, never taken
  * Locks:       the cache lock is held by every caller
  * The kernel:  mm/vmscan.c; active and inactive lists there, moved on at each mark_page_accessed()
  * Not here:    who waits for a frame (read.c)
@@ -78,6 +78,7 @@ static struct {
 char *frames_arena;
 u32 frames_wanted;
 const char frames_key;
+u64 frames_changes[FRAME_COUNTS];
 
 void frames_wake_slow(void)
 {
@@ -369,6 +370,7 @@ static void lend(u32 number)
 	u64 begin = max_of((u64)(uintptr_t)address & ~(CHUNK - 1), (u64)(uintptr_t)frames.mapping);
 
 	host_call(SYS_madvise, begin, CHUNK, MADV_NOHUGEPAGE);
+	frame_changes_begin(number); /* to zeros */
 	host_call(SYS_madvise, address, PAGE_BYTES, MADV_DONTNEED);
 	push(&frames.lent_first, number);
 	frames.lent++;

@@ -68,7 +68,7 @@ static inline u32 file_index(const struct cached_file *file)
 }
 
 /* False: the binding is stale. The view may be used until the serial changes: whoever acts on it
- * looks at the serial again, with the cache lock held or with the page pinned. */
+ * looks at the serial again, with the cache lock held or after the page was looked at. */
 static inline bool file_view(cache_binding binding, struct file_view *view)
 {
 	const struct cached_file *file = binding_file(binding);
@@ -83,7 +83,10 @@ static inline bool file_view(cache_binding binding, struct file_view *view)
 	return load_relaxed(&file->serial) == view->serial;
 }
 
-/* After page_pin(), which is a full barrier: whether the page is the binding's. */
+/*
+ * After a page's word was loaded (acquire): whether what stood there was the binding's. What
+ * another file put there came after the serial had changed, and is seen after it.
+ */
 static inline bool file_view_is_current(const struct file_view *view)
 {
 	return load_full(&view->file->serial) == view->serial;
@@ -114,6 +117,31 @@ static inline u32 frame_of_address(const char *address)
 	return (u32)((u64)(address - frames_arena) >> PAGE_SHIFT);
 }
 
+/*
+ * How often the bytes of frames changed: what readers have in place of a lock (P3 of page.h).
+ * Frames share counts, which costs a copy that is made again for nothing, now and then, and less
+ * than counts that do not fit in the processor's first cache. They are never reset, and have
+ * 64 bits: a count that is as it was has not changed.
+ */
+#define FRAME_COUNTS 1024u
+
+extern u64 frames_changes[FRAME_COUNTS]; /* (a) */
+
+static inline u64 *frame_changes(u32 frame)
+{
+	return &frames_changes[frame % FRAME_COUNTS];
+}
+
+/*
+ * The caller is about to change the bytes of a frame, and owns it: the frame is no page's, or one's
+ * that it has locked. Who sees the bytes sees the count: pairs with hit_is_good() (read.c).
+ */
+static inline void frame_changes_begin(u32 frame)
+{
+	add_full(frame_changes(frame), 1);
+	barrier_full();
+}
+
 int frames_init(u64 limit, u64 reserved);
 void frames_destroy(void);
 void frames_fork_child(void);
@@ -138,8 +166,8 @@ void frames_usage(struct cache_usage *usage);
 
 /*
  * Who wants a frame, and found none, enqueues under frames_key, with frames_wanted set
- * under the queue's lock; and asks once more. Whoever unlocks or unpins a page, or frees
- * a frame or a fill, and finds frames_wanted set afterwards, wakes them.
+ * under the queue's lock; and asks once more. Whoever unlocks a page, or frees a frame or a
+ * fill, and finds frames_wanted set afterwards, wakes them.
  */
 extern u32 frames_wanted; /* (a) */
 extern const char frames_key;

@@ -12,7 +12,7 @@
  * If (2) comes first, (1) finds the page unlocked and does not enqueue. WAITERS is
  * cleared under the queue's lock, when no entry of the page is left.
  *
- * Entry:       page_lock_async(), page_seize(); page_unlock(), page_unpin(), page_remove()
+ * Entry:       page_lock_async(), page_seize(); page_unlock(), page_remove()
  * Invariants:  P1 to P6 of page.h
  * Locks:       takes the wait queue's lock, and nothing under it
  * The kernel:  folio_lock(), folio_unlock(), folio_wake_bit()
@@ -38,7 +38,7 @@ bool page_lock_try(u64 *word)
 
 	do {
 		page_check(old);
-		if (old == 0 || old & (PAGE_LOCKED | PAGE_UPTODATE | PAGE_PIN_MASK))
+		if (old == 0 || old & (PAGE_LOCKED | PAGE_UPTODATE))
 			return false;
 	} while (!compare_exchange(word, &old, old | PAGE_LOCKED));
 	return true;
@@ -57,7 +57,7 @@ static int lock_for_locker(u64 *word)
 		page_check(old);
 		if (old == 0)
 			return LOCKER_TOO_LATE;
-		is_free = !(old & (PAGE_LOCKED | PAGE_PIN_MASK));
+		is_free = !(old & PAGE_LOCKED);
 		new = is_free ? (old | PAGE_LOCKED) & ~PAGE_UPTODATE : old | PAGE_WAITERS;
 	} while (!compare_exchange(word, &old, new));
 	return is_free ? LOCKER_OWNS : LOCKER_WAITS;
@@ -70,8 +70,8 @@ static void clear_waiters(u64 *word)
 		and_full(word, ~PAGE_WAITERS);
 }
 
-/* The page was unlocked, the last pin went, or it went itself: whoever is next may go on. */
-RS_COLD void page_wake(u64 *word)
+/* The page was unlocked, or it went itself: whoever is next may go on. Takes the queue's lock. */
+static RS_COLD void page_wake(u64 *word)
 {
 	struct wait_queue *queue = wait_queue_lock(word);
 	struct wait_entry *entry;
@@ -171,7 +171,7 @@ u32 page_remove(u64 *word)
 	u64 old = exchange_full(word, 0);
 
 	page_check(old);
-	rs_assert(old & PAGE_LOCKED && !(old & (PAGE_UPTODATE | PAGE_PIN_MASK)));
+	rs_assert(old & PAGE_LOCKED && !(old & PAGE_UPTODATE));
 	if (old & PAGE_WAITERS)
 		page_wake(word);
 	return page_frame(old);
@@ -196,7 +196,7 @@ u32 page_evict(u64 *word)
 	u64 old = load_relaxed(word);
 
 	page_check(old);
-	if (old & (PAGE_LOCKED | PAGE_WAITERS | PAGE_DIRTY | PAGE_WRITEBACK | PAGE_PIN_MASK))
+	if (old & (PAGE_LOCKED | PAGE_WAITERS | PAGE_DIRTY | PAGE_WRITEBACK))
 		return 0;
 	/* Once: if it changed, somebody uses it. */
 	return compare_exchange(word, &old, 0) ? page_frame(old) : 0;

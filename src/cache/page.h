@@ -1,10 +1,10 @@
 /*
  * page.h - the page word: one atomic 64-bit word that is the whole truth about a page
  *
- *     63             32 31    24 23         8 7   6 5 4 3 2 1 0
- *    +-----------------+--------+------------+-----+-+-+-+-+-+-+
- *    |  frame number   |  zero  |    pins    | ref |B|D|E|W|U|L|
- *    +-----------------+--------+------------+-----+-+-+-+-+-+-+
+ *     63             32 31                  8 7   6 5 4 3 2 1 0
+ *    +-----------------+---------------------+-----+-+-+-+-+-+-+
+ *    |  frame number   |        zero         | ref |B|D|E|W|U|L|
+ *    +-----------------+---------------------+-----+-+-+-+-+-+-+
  *
  *    0                 absent: no frame, no bit
  *    L  LOCKED         one owner: who fills the page, or takes it away
@@ -14,33 +14,35 @@
  *    D  DIRTY, B  WRITEBACK   reserved for pages written here; today never set: a write
  *                      goes through to the kernel
  *    ref               touches, 0 to 3, and stays at 3 (reclaim's memory, frames.c)
- *    pins              threads that copy out of the frame at this moment
+ *
+ * Who copies from a page is not among it: readers write nothing (P3, and read.c).
  *
  * Who may change what (everything by compare-and-exchange of the whole word):
  *
  *    move               from                             to                    by
  *    page_install()     0                                frame, L              a miss, cache lock
- *    page_lock_try()    frame, not L, not U, no pin      + L                   a miss (case L)
- *    page_pin()         U                                pins + 1, ref + 1     a reader
- *    page_unpin()       pins > 0                         pins - 1              that reader
+ *    page_lock_try()    frame, not L, not U              + L                   a miss (case L)
+ *    page_touch()       U, ref < 3                       ref + 1               a reader
  *    page_lock_async()  L                                + W                   a waiter, queue lock
  *    page_unlock()      L                                - L; + U - E, or + E  the owner of L
  *    page_invalidate()  U, not L                         - U                   a write (drop.c)
- *    page_seize()       frame, not L, no pin             + L - U               drop.c
- *      it has to wait   L, or pins                       + W                   the same, queue lock
- *      handed over      not L, no pin, a locker is next  + L - U               a waker, queue lock
- *    page_remove()      L, not U, no pin                 0                     owner, cache lock
- *    page_evict()       not L, W, D, B; no pin           0                     reclaim, cache lock
+ *    page_seize()       frame, not L                     + L - U               drop.c
+ *      it has to wait   L                                + W                   the same, queue lock
+ *      handed over      not L, a locker is next          + L - U               a waker, queue lock
+ *    page_remove()      L, not U                         0                     owner, cache lock
+ *    page_evict()       not L, W, D, B                   0                     reclaim, cache lock
  *    page_age()         ref > 0                          ref - 1               reclaim, cache lock
  *      queue is empty   W, nobody enqueued               - W                   a waker, queue lock
  *
- * Invariants (page_check() asserts them of every word that a move reads or writes):
+ * Invariants (page_check() asserts P1, P2 and P6 of every word that a move reads or writes):
  *    P1 a word without a frame is 0
  *    P2 UPTODATE excludes ERROR and LOCKED
- *    P3 LOCKED excludes pins: nobody copies from a frame that is filled or taken away
+ *    P3 the bytes of a page's frame change only while the page is not UPTODATE, and only after
+ *       the frame's count of changes was raised since it was so last (frame_changes_begin()): who
+ *       finds the count as it was before the page was looked at has copied the page's bytes
  *    P4 LOCKED has one owner: the one whose compare-and-exchange set it, or to whom it was handed
  *    P5 an entry is enqueued under a word only while the word has WAITERS
- *    P6 DIRTY and WRITEBACK are not set, and bits 24 to 31 are zero
+ *    P6 DIRTY and WRITEBACK are not set, and bits 8 to 31 are zero
  *
  * The kernel: struct folio's flags, refcount and xarray slot, which are three truths
  */
@@ -63,9 +65,8 @@
 #define PAGE_WRITEBACK   (1ull << 5)
 #define PAGE_REF_ONE     (1ull << 6)
 #define PAGE_REF_MASK    (3ull << 6)
-#define PAGE_PIN_ONE     (1ull << 8)
-#define PAGE_PIN_MASK    (0xffffull << 8)
-#define PAGE_ZERO_MASK   (0xffull << 24)
+#define PAGE_REFS_MAX    3u
+#define PAGE_ZERO_MASK   (0xffffffull << 8)
 #define PAGE_FRAME_SHIFT 32
 
 static inline u32 page_frame(u64 word)
@@ -73,64 +74,33 @@ static inline u32 page_frame(u64 word)
 	return (u32)(word >> PAGE_FRAME_SHIFT);
 }
 
-static inline u32 page_pins(u64 word)
-{
-	return (u32)((word & PAGE_PIN_MASK) / PAGE_PIN_ONE);
-}
-
 static inline u32 page_refs(u64 word)
 {
 	return (u32)((word & PAGE_REF_MASK) / PAGE_REF_ONE);
 }
 
-/* P1, P2, P3, P6. Frame numbers begin at 1. */
+/* P1, P2, P6. Frame numbers begin at 1. */
 static inline void page_check(u64 word)
 {
 	rs_assert(page_frame(word) != 0 || word == 0);
 	rs_assert(!(word & PAGE_UPTODATE) || !(word & (PAGE_ERROR | PAGE_LOCKED)));
-	rs_assert(!(word & PAGE_LOCKED) || !(word & PAGE_PIN_MASK));
 	rs_assert((word & (PAGE_DIRTY | PAGE_WRITEBACK | PAGE_ZERO_MASK)) == 0);
 }
 
 /* Absent -> locked by the caller, not up to date. The cache lock is held. */
 void page_install(u64 *word, u32 frame);
 
-/* Case L: true if the page is present, not up to date, was locked and pinned by nobody, and is now
- * locked by the caller. Any thread. */
+/* Case L: true if the page is present, not up to date, was locked by nobody, and is now locked by
+ * the caller. Any thread. */
 bool page_lock_try(u64 *word);
 
-/*
- * If the page is up to date: its frame's number, and the frame stays until page_unpin(). Else 0,
- * and nothing is changed. `touch`: it counts as a use (reclaim). Any thread.
- */
-static inline u32 page_pin(u64 *word, bool touch)
+/* Of a page that was found up to date, with `seen` in its word: that use counts, for reclaim,
+ * unless the word changed meanwhile. Any thread. */
+static inline void page_touch(u64 *word, u64 seen)
 {
-	u64 old = load_relaxed(word), new;
-
-	do {
-		page_check(old);
-		if (!(old & PAGE_UPTODATE))
-			return 0;
-		rs_assert((old & PAGE_PIN_MASK) != PAGE_PIN_MASK);
-		new = old + PAGE_PIN_ONE;
-		if (touch && (old & PAGE_REF_MASK) != PAGE_REF_MASK)
-			new += PAGE_REF_ONE;
-	} while (!compare_exchange(word, &old, new));
-	return page_frame(old);
-}
-
-/* Whoever waits for the page, and may go on, does. Takes the wait queue's lock. */
-void page_wake(u64 *word);
-
-static inline void page_unpin(u64 *word)
-{
-	u64 old = sub_full(word, PAGE_PIN_ONE);
-
-	page_check(old);
-	rs_assert(page_pins(old) > 0);
-	/* Who waits while the page is locked waits for its owner, not for us. */
-	if (unlikely(old & PAGE_WAITERS) && !(old & PAGE_LOCKED) && page_pins(old) == 1)
-		page_wake(word);
+	rs_assert(seen & PAGE_UPTODATE);
+	if (page_refs(seen) < PAGE_REFS_MAX)
+		compare_exchange(word, &seen, seen + PAGE_REF_ONE);
 }
 
 enum page_outcome {
@@ -167,9 +137,8 @@ bool page_lock_async(u64 *word, struct wait_entry *entry);
 
 /*
  * The synchronous lock owner: waits to *own* the page's lock, to take the page away.
- * Its entry is exclusive: the lock is handed over, with UPTODATE cleared and when no pin
- * is left, so the woken side owns the page and tests nothing. Lives on the stack of
- * the thread that waits.
+ * Its entry is exclusive: the lock is handed over, with UPTODATE cleared, so the woken side
+ * owns the page and tests nothing. Lives on the stack of the thread that waits.
  */
 struct page_locker {
 	struct wait_entry entry;
@@ -180,13 +149,13 @@ struct page_locker {
 	u32 outcome;                              /* (a) page.c's */
 };
 
-/* Returns when the caller owns the page's lock, and nobody pins it. False: the page is absent, and
- * nothing is locked. May block. */
+/* Returns when the caller owns the page's lock. False: the page is absent, and nothing is locked.
+ * May block. */
 bool page_seize(u64 *word, struct page_locker *locker);
 
 /*
- * The owner of the lock of a page without pins: the page is absent from now on, its frame's
- * number is returned, and who waits is woken. The cache lock is held: if the page were back and
+ * The owner of the page's lock: the page is absent from now on, its frame's number is
+ * returned, and who waits is woken. The cache lock is held: if the page were back and
  * unlocked before they are woken, it would be without WAITERS, and handing it to the
  * first locker would strand those behind (P5).
  */
@@ -196,8 +165,8 @@ u32 page_remove(u64 *word);
  * locked, wait (page_lock_async()) and try again. Any thread. */
 bool page_invalidate(u64 *word);
 
-/* Takes the page away if nobody locks, pins or waits for it: its frame's number, or 0. The cache
- * lock is held. Who waits though nobody locks or pins it is about to be woken: as page_remove(). */
+/* Takes the page away if nobody locks or waits for it: its frame's number, or 0. The cache lock is
+ * held. Who waits though nobody locks it is about to be woken: as page_remove(). */
 u32 page_evict(u64 *word);
 
 /* One touch less is remembered. The cache lock is held. */

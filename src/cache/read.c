@@ -37,14 +37,29 @@
  * A read that finds no frame for its page waits for one in the same way, under
  * frames_key in place of the page's word.
  *
+ * Copying takes no lock, writes nothing but touches, and keeps nobody from taking the page away:
+ *
+ *    reader                                  who changes the frame's bytes next (P3 of page.h)
+ *    (1) the frame's count of changes        (a) the page is not up to date any more
+ *    (2) is the page up to date, in it?      (b) the count is raised; barrier
+ *    (3) is the file the binding's?          (c) other bytes
+ *    (4) copy
+ *    (5) barrier; is the count as in (1)?
+ *
+ * If (4) saw any of (c), (5) sees (b). And (1) did not yet, or (2) would have seen (a): that is why
+ * the count comes before the word. So then nothing counts as copied, and the page has
+ * caught the read. Otherwise the read has the bytes that the page had at (2): a write, or a loss of
+ * the file, that ended before the read began is seen, and a later one came while the read went on.
+ *
  * Entry:       cache_read_try(), cache_read_wait() by the ring's driver;
  *              page_unlocked_for_read() by whoever unlocks the page, or frees a frame
- * Invariants:  R1 bytes are copied only from a page that is pinned, up to date, and of a file
- *                 whose serial was the binding's after the page was pinned
+ * Invariants:  R1 bytes count as copied only if their page was up to date, then its file the
+ *                 binding's, and its frame's count of changes was the same before and after
  *              R2 a read waits in one queue at a time, and retry() is called once a wait
  *              R3 a read that was woken WAKES_MAX times without copying a byte is REFUSED: there
  *                 is always an end
- * Locks:       no lock on a hit. A miss takes the cache lock, then a wait queue's lock
+ * Locks:       no lock on a hit, and nothing is written but touches. A miss takes the cache lock,
+ *              then a wait queue's lock
  * The kernel:  filemap_read(), io_read() and io_async_buf_func(), in three files
  * Not here:    how a fill goes on (fill.c); how much is filled (readahead.c); what the request's
  *              states are meanwhile (op/rw.c)
@@ -129,30 +144,58 @@ static void start_next_window(const struct cache_read *read, u64 page)
 	lock_release(&cache_lock);
 }
 
-/* At most `count` bytes, from one page. DONE: they are copied, and the read is behind them. */
-static inline enum cache_verdict copy_from_page(struct cache_read *read,
-						const struct file_view *view, u64 page, u64 count)
+/* Steps (1) to (3), for at most `count` bytes of one page. False: nothing was done. */
+static inline bool hit_look(struct cache_hit *hit, const struct file_view *view,
+			    const struct readahead *readahead, u64 offset, u64 count)
 {
-	u32 in_page = (u32)(read->offset & (PAGE_BYTES - 1));
-	u64 *word = &view->words[page];
-	u32 frame = page_pin(word, is_touch(read->readahead, page, in_page));
-	enum cache_verdict verdict = CACHE_DONE;
-	const char *bytes;
+	u32 in_page = (u32)(offset & (PAGE_BYTES - 1));
+	u64 page = offset >> PAGE_SHIFT, *word = &view->words[page], now;
 
-	if (unlikely(frame == 0))
-		return CACHE_CAUGHT;
-	bytes = frame_address(frame) + in_page;
-	if (unlikely(!file_view_is_current(view))) {
-		verdict = CACHE_REFUSED;
-	} else if (unlikely(copy_to_user(read->iov->iov_base, bytes, count))) {
-		count = copy_up_to_fault(read->iov->iov_base, bytes, count);
-		read_advance(read, count);
+	hit->frame = page_frame(load_relaxed(word));
+	/* The one pairs with frame_changes_begin(), the other with page_unlock(). */
+	hit->changes = load_acquire(frame_changes(hit->frame));
+	now = load_acquire(word);
+	page_check(now);
+	if (unlikely(!(now & PAGE_UPTODATE) || page_frame(now) != hit->frame ||
+		     !file_view_is_current(view)))
+		return false;
+	if (unlikely(page_refs(now) < PAGE_REFS_MAX) && is_touch(readahead, page, in_page))
+		page_touch(word, now);
+	hit->bytes = frame_address(hit->frame) + in_page;
+	hit->count = (u32)min_of(count, view->size - offset);
+	return true;
+}
+
+/* Step (5). The copy is a race with (c) by intention, which ThreadSanitizer does not see: it is
+ * made in assembly. */
+static inline bool hit_is_good(const struct cache_hit *hit)
+{
+	barrier_acquire(); /* pairs with that of frame_changes_begin() */
+	return load_relaxed(frame_changes(hit->frame)) == hit->changes;
+}
+
+/*
+ * At most `count` bytes, from one page. DONE: they are copied, and the read is behind them. CAUGHT
+ * by a page that changed meanwhile: the program's buffer may have bytes of another page by
+ * now, behind what the read's result will cover. They are of a file that this process has
+ * opened for reading too, and io_uring promises nothing of a buffer behind the result.
+ */
+static inline enum cache_verdict copy_from_page(struct cache_read *read,
+						const struct file_view *view, u64 count)
+{
+	enum cache_verdict verdict = CACHE_DONE;
+	struct cache_hit hit;
+
+	if (unlikely(!hit_look(&hit, view, read->readahead, read->offset, count)))
+		return file_view_is_current(view) ? CACHE_CAUGHT : CACHE_REFUSED;
+	count = hit.count;
+	if (unlikely(copy_to_user(read->iov->iov_base, hit.bytes, count))) {
+		count = copy_up_to_fault(read->iov->iov_base, hit.bytes, count);
 		verdict = CACHE_FAULT;
-	} else {
-		read_advance(read, count);
 	}
-	page_unpin(word);
-	frames_wake();
+	if (unlikely(!hit_is_good(&hit)))
+		return CACHE_CAUGHT;
+	read_advance(read, count);
 	return verdict;
 }
 
@@ -160,8 +203,7 @@ enum cache_verdict cache_read_try(struct cache_read *read)
 {
 	struct file_view view;
 
-	/* Not in a handler that may find the queue of its page locked when it has unpinned it. */
-	if (unlikely(wait_queue_is_entered() || !file_view(read->binding, &view)))
+	if (unlikely(!file_view(read->binding, &view)))
 		return CACHE_REFUSED;
 	for (;;) {
 		enum cache_verdict verdict;
@@ -180,48 +222,31 @@ enum cache_verdict cache_read_try(struct cache_read *read)
 			start_next_window(read, page);
 		count = PAGE_BYTES - (read->offset & (PAGE_BYTES - 1));
 		count = min_of(count, (u64)read->iov->iov_len);
-		count = min_of(count, view.size - read->offset);
-		verdict = copy_from_page(read, &view, page, count);
+		verdict = copy_from_page(read, &view, count);
 		if (unlikely(verdict != CACHE_DONE))
 			return verdict;
 	}
 }
 
-bool cache_hit_pin(struct cache_hit *hit, cache_binding binding, const struct readahead *readahead,
-		   u64 offset, u32 count)
+bool cache_hit_look(struct cache_hit *hit, cache_binding binding, const struct readahead *readahead,
+		    u64 offset, u32 count)
 {
 	u64 page = offset >> PAGE_SHIFT;
-	u32 in_page = (u32)(offset & (PAGE_BYTES - 1)), frame;
 	struct file_view view;
 
-	if (count > PAGE_BYTES - in_page || wait_queue_is_entered() || !file_view(binding, &view) ||
-	    offset >= view.size || page >= view.capacity || readahead_is_due(readahead, page))
+	if (count > PAGE_BYTES - (offset & (PAGE_BYTES - 1)) || !file_view(binding, &view) ||
+	    offset >= view.size || page >= view.capacity || readahead_is_due(readahead, page) ||
+	    !hit_look(hit, &view, readahead, offset, count))
 		return false;
-	hit->word = view.words + page;
-	frame = page_pin(hit->word, is_touch(readahead, page, in_page));
-	if (frame == 0)
-		return false;
-	if (unlikely(!file_view_is_current(&view))) {
-		cache_hit_unpin(hit);
-		return false;
-	}
-	hit->bytes = frame_address(frame) + in_page;
-	hit->count = (u32)min_of((u64)count, view.size - offset);
-	/* The copy comes when others were pinned. */
+	/* The copy comes when others were looked up. */
 	for (u32 i = 0; i < PREFETCH_BYTES; i += CACHE_LINE)
 		__builtin_prefetch(hit->bytes + i);
 	return true;
 }
 
-int cache_hit_copy(const struct cache_hit *hit)
+bool cache_hit_copy(const struct cache_hit *hit)
 {
-	return copy_to_user(hit->user, hit->bytes, hit->count);
-}
-
-void cache_hit_unpin(const struct cache_hit *hit)
-{
-	page_unpin(hit->word);
-	frames_wake();
+	return copy_to_user(hit->user, hit->bytes, hit->count) == 0 && hit_is_good(hit);
 }
 
 /* Caught. */
@@ -273,10 +298,9 @@ static bool start_fill(struct cache_read *read, struct cached_file *file, u64 pa
 enum catch_outcome {
 	CATCH_LOCKED,   /* case U, or case L that has become U: it is being filled */
 	CATCH_NO_FRAME, /* it cannot be filled at this moment */
-	CATCH_UPTODATE, /* somebody was faster */
+	CATCH_UPTODATE, /* somebody was faster, or it changed while it was copied */
 	CATCH_FAILED,   /* the fill failed, not for the first time */
 	CATCH_LOST,     /* the file is not held any more */
-	CATCH_COPIED,   /* a write went past it, and somebody still copies what it was before */
 };
 
 /* Sees to it that the page is being filled: the two cases. Cache lock. */
@@ -293,8 +317,6 @@ static enum catch_outcome catch_page(struct cache_read *read, struct cache_waite
 	if (old & PAGE_LOCKED)
 		return CATCH_LOCKED; /* case U */
 	/* Case L. */
-	if (page_pins(old) > 0)
-		return CATCH_COPIED;
 	if (old & PAGE_ERROR && waiter->errors++ > 0)
 		return CATCH_FAILED;
 	if (start_fill(read, file, page))
@@ -353,7 +375,6 @@ enum cache_verdict cache_read_wait(struct cache_read *read, struct cache_waiter 
 
 	switch (outcome) {
 	case CATCH_LOST:
-	case CATCH_COPIED:
 		return CACHE_REFUSED;
 	case CATCH_FAILED:
 		return CACHE_FAILED;

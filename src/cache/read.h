@@ -45,24 +45,23 @@ enum cache_verdict {
 enum cache_verdict cache_read_try(struct cache_read *read);
 
 /*
- * A read of at most one page, all of which is there. Many of them are made in three steps:
- * all are pinned, all are copied, all are unpinned. A locked instruction waits for the stores
- * before it, so between two copies it would keep the second from starting early.
+ * A read of at most one page, all of which is there. Many of them are made in two steps: all are
+ * looked up, and their memory announced to the processor; then all are copied.
  */
 struct cache_hit {
-	u64 *word;         /* of the pinned page */
-	const char *bytes; /* in its frame */
+	const char *bytes; /* in the page's frame */
+	u64 changes;       /* of the frame, before the page was looked up */
 	void *user;
+	u32 frame;
 	u32 count; /* fewer than asked for at the end of the file */
 };
 
-/* True: it is there, and pinned until cache_hit_unpin(), which comes soon and whatever happens.
- * False: nothing was done. Any thread. */
-bool cache_hit_pin(struct cache_hit *hit, cache_binding binding, const struct readahead *readahead,
-		   u64 offset, u32 count);
-/* 0, or -EFAULT: a part may have been written. */
-int cache_hit_copy(const struct cache_hit *hit);
-void cache_hit_unpin(const struct cache_hit *hit);
+/* True: it is there, and may be copied by cache_hit_copy(), or not. Any thread. */
+bool cache_hit_look(struct cache_hit *hit, cache_binding binding, const struct readahead *readahead,
+		    u64 offset, u32 count);
+/* False: the program's memory cannot be written, or the page was changed since; something may have
+ * been written. cache_read_try() tells which, and goes on. */
+bool cache_hit_copy(const struct cache_hit *hit);
 
 /* After CAUGHT: makes sure that the page is being filled, and enqueues. WAITING, RETRY, FAILED or
  * REFUSED. `waiter` is zeroed but for `retry` before the first wait. cache_submit() follows, at

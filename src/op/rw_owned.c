@@ -150,5 +150,5 @@ bool read_hit(const struct ring *ring, const struct io_uring_sqe *sqe, struct ca
 		return false;
 	hit->user = (void *)user;
 	binding = own_binding(fd);
-	return binding != 0 && cache_hit_pin(hit, binding, own_readahead(fd), offset, count);
+	return binding != 0 && cache_hit_look(hit, binding, own_readahead(fd), offset, count);
 }

@@ -119,7 +119,7 @@ struct op_def {
 	void (*finish)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);
-	/* A plain SQE wants what is there: true, `hit` is pinned and to be copied (submit.c).
+	/* A plain SQE wants what is there: true, `hit` is to be copied (submit.c).
 	 * False: nothing was done. Driver. NULL: never. */
 	bool (*hit)(const struct ring *ring, const struct io_uring_sqe *sqe, struct cache_hit *hit);
 	/* SQEs of it are next, and there is room for `count` CQEs: completes those that are plain

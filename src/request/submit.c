@@ -20,7 +20,7 @@
 #include "request/link.h"
 #include "request/ring.h"
 
-/* Reads that are pinned at a time: enough for the processor to fetch what they need. */
+/* Reads that are looked up at a time: enough for the processor to fetch what they need. */
 #define HITS_AT_A_TIME 16
 
 #define SQE_FLAGS_COMMON (IOSQE_FIXED_FILE | REQ_LINKED | IOSQE_ASYNC)
@@ -178,44 +178,41 @@ static u32 submit_nops(struct ring *ring, u32 count)
 	return done;
 }
 
-/* Pins what the next SQEs read, as far as they are plain reads that hit. Returns how many. They may
- * have become others when these are copied: what is still to be known of them is in user_data. */
-static u32 pin_hits(struct ring *ring, u32 count, struct cache_hit *hits, u64 *user_data)
+/* Looks up what the next SQEs read, as far as they are plain reads that hit. Returns how many. They
+ * may have become others when these are copied: what is to be known of them is in user_data. */
+static u32 look_up_hits(struct ring *ring, u32 count, struct cache_hit *hits, u64 *user_data)
 {
-	u32 pinned = 0;
+	u32 found = 0;
 
-	while (pinned < count) {
-		const struct io_uring_sqe *sqe = sq_peek_ahead(&ring->sq, &ring->memory, pinned);
+	while (found < count) {
+		const struct io_uring_sqe *sqe = sq_peek_ahead(&ring->sq, &ring->memory, found);
 
 		if (sqe == NULL || !is_plain_read(sqe) ||
-		    !op_table[IORING_OP_READ].hit(ring, sqe, &hits[pinned]))
+		    !op_table[IORING_OP_READ].hit(ring, sqe, &hits[found]))
 			break;
-		user_data[pinned++] = load_relaxed(&sqe->user_data);
+		user_data[found++] = load_relaxed(&sqe->user_data);
 	}
-	return pinned;
+	return found;
 }
 
 /*
  * Completes the plain reads that are next in the queue and hit our page cache, some at a
  * time: each is looked up, and its memory announced to the processor, while others
- * are still to be copied. Returns how many.
+ * are still to be copied. One that faults, or whose page went meanwhile, becomes a request, as
+ * those behind it do. Returns how many.
  */
 static u32 submit_hits(struct ring *ring, u32 count)
 {
 	struct cache_hit hits[HITS_AT_A_TIME];
 	u64 user_data[HITS_AT_A_TIME];
-	u32 pinned, copied = 0;
+	u32 found, copied;
 
 	count = min_of(count, ring->cq.limit - ring->cq.tail);
-	pinned = pin_hits(ring, min_of(count, (u32)HITS_AT_A_TIME), hits, user_data);
-	while (copied < pinned && cache_hit_copy(&hits[copied]) == 0)
-		copied++;
-	for (u32 i = 0; i < pinned; i++)
-		cache_hit_unpin(&hits[i]);
-	/* One that faults, and those behind it, become requests. */
-	for (u32 i = 0; i < copied; i++) {
+	found = look_up_hits(ring, min_of(count, (u32)HITS_AT_A_TIME), hits, user_data);
+	for (copied = 0; copied < found && cache_hit_copy(&hits[copied]); copied++) {
 		ring->sq.head++;
-		cq_write(&ring->cq, &ring->memory, user_data[i], (s32)hits[i].count, 0, NULL);
+		cq_write(&ring->cq, &ring->memory, user_data[copied], (s32)hits[copied].count, 0,
+			 NULL);
 	}
 	ring->stats->ops[IORING_OP_READ].count += copied;
 	if (copied > 0)

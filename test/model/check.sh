@@ -16,7 +16,7 @@ export LC_ALL=C
 
 here=$(cd -- "$(dirname -- "$0")" && pwd -P)
 # The longest first, so that no processor is left with it at the end.
-scenarios=(frames keep lose evict wait write fail cancel)
+scenarios=(frames keep lose evict copy wait write fail cancel)
 # A search that needs more than this is a model that has grown too large.
 limits=(-DMEMLIM=2000 -DVECTORSZ=2048)
 depth=400000

@@ -1,6 +1,6 @@
 /*
- * frames.pml - reads of two pages, and one frame, which a third page has: somebody copies from
- * it, or it is being filled and nobody waits for it (readahead)
+ * frames.pml - reads of two pages, and one frame, which a third page has: it is up to date, or it
+ * is being filled and nobody waits for it (readahead)
  */
 #define PAGES   3
 #define FRAMES  1
@@ -15,21 +15,11 @@
 #include "page.pml"
 #include "read.pml"
 
-proctype holder()
-{
-	PAGE_LOCALS;
-
-	assert(bytes[1] == 3);
-	page_unpin(2);
-	frames_wake()
-}
-
 init {
 	atomic {
 		word[2].frame = 1;
 		if
-		:: word[2].uptodate = 1; word[2].pins = 1; bytes[1] = 3;
-			run holder()
+		:: word[2].uptodate = 1; bytes[1] = 3
 		:: owner_begins(2); word[2].locked = 1; is_filling[2] = 1;
 			run filler(2)
 		fi;

@@ -1,6 +1,5 @@
 /*
- * keep.pml - two threads take a page away, that one read copies from and the other waits for; both
- * want it again
+ * keep.pml - two threads take a page away, which two reads want, again and again
  */
 #define PAGES   1
 #define FRAMES  2

@@ -11,22 +11,28 @@
 
 typedef page_word {
 	bit locked, uptodate, waiters, error;
-	byte pins;
 	byte frame;			/* 0: absent */
 };
 
 page_word word[PAGES];
 
+/* frames.c: how often the bytes of a frame changed. Each has a count of its own. */
+byte changes[FRAMES + 1];
+#ifdef MUTANT_COUNT_WRAPS
+#define changes_begin(f) changes[f] = 1 - changes[f]
+#else
+#define changes_begin(f) changes[f]++
+#endif
+
 /* What no thread of the C code can see: who owns what, and whose bytes lie in a frame. */
 byte owners[PAGES];			/* of the page's lock */
 byte bytes[FRAMES + 1];			/* 0: no file's */
 
-/* P1, P2, P3 of page.h */
+/* P1, P2 of page.h */
 #define page_check(p) \
 	assert(word[p].frame != 0 || !(word[p].locked || word[p].uptodate || word[p].waiters || \
-				       word[p].error || word[p].pins)); \
-	assert(!(word[p].uptodate && (word[p].error || word[p].locked))); \
-	assert(!(word[p].locked && word[p].pins > 0))
+				       word[p].error)); \
+	assert(!(word[p].uptodate && (word[p].error || word[p].locked)))
 
 inline owner_begins(p)
 {
@@ -46,7 +52,6 @@ inline word_clear(p)
 	word[p].uptodate = 0;
 	word[p].waiters = 0;
 	word[p].error = 0;
-	word[p].pins = 0;
 	word[p].frame = 0
 }
 
@@ -198,13 +203,10 @@ inline page_install(p, f)
 	}
 }
 
-#if defined(MUTANT_ERROR_IS_FINAL)
-#define can_lock(p) (word[p].frame && !word[p].locked && !word[p].uptodate && \
-		     word[p].pins == 0 && !word[p].error)
-#elif defined(MUTANT_LOCK_PINNED)
-#define can_lock(p) (word[p].frame && !word[p].locked && !word[p].uptodate)
+#ifdef MUTANT_ERROR_IS_FINAL
+#define can_lock(p) (word[p].frame && !word[p].locked && !word[p].uptodate && !word[p].error)
 #else
-#define can_lock(p) (word[p].frame && !word[p].locked && !word[p].uptodate && word[p].pins == 0)
+#define can_lock(p) (word[p].frame && !word[p].locked && !word[p].uptodate)
 #endif
 
 inline page_lock_try(p, is_owner)
@@ -229,41 +231,12 @@ inline page_lock_try(p, is_owner)
 #endif
 }
 
-inline page_pin(p, f)
-{
-#if defined(MUTANT_PIN_IN_TWO_STEPS)
-	f = (word[p].uptodate -> word[p].frame : 0);
-	atomic {
-		if
-		:: f != 0 -> word[p].pins++
-		:: else
-		fi;
-		page_check(p)
-	}
-#else
-	atomic {
-#ifdef MUTANT_PIN_WITHOUT_UPTODATE
-		f = word[p].frame;
-#else
-		f = (word[p].uptodate -> word[p].frame : 0);
-#endif
-		if
-		:: f != 0 -> word[p].pins++
-		:: else
-		fi;
-		page_check(p)
-	}
-#endif
-}
-
 /* lock_for_locker(): gives it the page if the page is free, else makes sure that whoever frees it
  * will know of it. The queue is locked. */
-#if defined(MUTANT_HAND_OVER_LOCKED)
-#define is_free(p) (word[p].pins == 0)
-#elif defined(MUTANT_HAND_OVER_PINNED)
-#define is_free(p) (!word[p].locked)
+#ifdef MUTANT_HAND_OVER_LOCKED
+#define is_free(p) 1
 #else
-#define is_free(p) (!word[p].locked && word[p].pins == 0)
+#define is_free(p) (!word[p].locked)
 #endif
 
 inline lock_for_locker(p)
@@ -360,26 +333,6 @@ inline page_wake(p)
 		next = 0;
 		outcome = 0
 	}
-#endif
-}
-
-inline page_unpin(p)
-{
-#ifdef MUTANT_UNPIN_IN_TWO_STEPS
-	had_waiters = word[p].waiters && !word[p].locked && word[p].pins == 1;
-	atomic { assert(word[p].pins > 0); word[p].pins-- };
-#else
-	atomic {
-		assert(word[p].pins > 0);
-		had_waiters = word[p].waiters && !word[p].locked && word[p].pins == 1;
-		word[p].pins--
-	};
-#endif
-#ifndef MUTANT_UNPIN_WITHOUT_WAKE
-	if
-	:: had_waiters -> had_waiters = 0; page_wake(p)
-	:: else
-	fi
 #endif
 }
 
@@ -493,7 +446,7 @@ inline page_seize(p, e, is_owner)
 inline page_remove(p)
 {
 	atomic {
-		assert(word[p].locked && !word[p].uptodate && word[p].pins == 0);
+		assert(word[p].locked && !word[p].uptodate);
 		owner_ends(p);
 		had_waiters = word[p].waiters;
 		word_clear(p)
@@ -510,16 +463,15 @@ inline page_remove(p)
 inline page_invalidate(p, is_locked)
 {
 #ifdef MUTANT_INVALIDATE_IN_TWO_STEPS
-	byte old_pins, old_frame;
+	byte old_frame;
 
 	atomic {
 		is_locked = word[p].locked;
-		old_pins = word[p].pins;
 		old_frame = word[p].frame
 	};
 	atomic {
 		if
-		:: !is_locked && old_frame -> word[p].uptodate = 0; word[p].pins = old_pins
+		:: !is_locked -> word[p].uptodate = 0; word[p].locked = 0; word[p].frame = old_frame
 		:: else
 		fi
 	}
@@ -535,13 +487,11 @@ inline page_invalidate(p, is_locked)
 }
 
 #if defined(MUTANT_EVICT_LOCKED)
-#define may_evict(p) (word[p].frame && !word[p].waiters && word[p].pins == 0)
-#elif defined(MUTANT_EVICT_PINNED)
-#define may_evict(p) (word[p].frame && !word[p].locked && !word[p].waiters)
+#define may_evict(p) (word[p].frame && !word[p].waiters)
 #elif defined(MUTANT_EVICT_WAITED_FOR)
-#define may_evict(p) (word[p].frame && !word[p].locked && word[p].pins == 0)
+#define may_evict(p) (word[p].frame && !word[p].locked)
 #else
-#define may_evict(p) (word[p].frame && !word[p].locked && !word[p].waiters && word[p].pins == 0)
+#define may_evict(p) (word[p].frame && !word[p].locked && !word[p].waiters)
 #endif
 
 /* `f`: the frame that is free now, or 0 */

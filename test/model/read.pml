@@ -166,9 +166,6 @@ inline catch_page(e, p, the_binding, verdict)
 			if
 			:: word[p].uptodate -> verdict = RETRY
 			:: word[p].locked -> verdict = 0	/* case U */
-#ifndef MUTANT_LOCK_PINNED
-			:: word[p].pins > 0 && !word[p].uptodate -> verdict = DONE_WITH
-#endif
 			:: else
 			fi
 		};
@@ -207,8 +204,13 @@ inline catch_page(e, p, the_binding, verdict)
 	seen_error = 0
 }
 
+/* The page is the caller's, who is about to change the bytes of its frame. */
 inline start_fill(p)
 {
+#if !defined(MUTANT_FILL_WITHOUT_COUNT) && !defined(MUTANT_COUNT_AFTER_FILL) && \
+	!defined(MUTANT_COUNT_BEFORE_TAKE)
+	changes_begin(word[p].frame);
+#endif
 #ifndef MUTANT_LOCK_WITHOUT_FILL
 	is_filling[p] = 1
 #else
@@ -216,10 +218,39 @@ inline start_fill(p)
 #endif
 }
 
+/* hit_look(): `f` is the frame that the page is in, or 0; `seen` its count. */
+inline page_look(p, f, seen)
+{
+#ifndef MUTANT_COUNT_AFTER_WORD
+	f = word[p].frame;
+	seen = changes[f];
+#endif
+	atomic {
+#ifdef MUTANT_LOOK_WITHOUT_UPTODATE
+		ok = (f != 0 && word[p].frame == f);
+#elif defined(MUTANT_LOOK_WITHOUT_FRAME)
+		ok = (f != 0 && word[p].uptodate);
+#elif defined(MUTANT_COUNT_AFTER_WORD)
+		f = word[p].frame;
+		ok = word[p].uptodate;
+#else
+		ok = (f != 0 && word[p].uptodate && word[p].frame == f);
+#endif
+		if
+		:: ok
+		:: else -> f = 0; seen = 0
+		fi
+	}
+#ifdef MUTANT_COUNT_AFTER_WORD
+	seen = changes[f];
+#endif
+	ok = 0
+}
+
 proctype reader(byte e; byte p; byte binding)
 {
 	PAGE_LOCALS;
-	byte f, copied, errors, verdict, wakes, victim, seen_frame, since;
+	byte f, seen, copied, errors, verdict, wakes, victim, seen_frame, since;
 	bit ok, seen_error;
 
 	serial >= binding;
@@ -233,28 +264,36 @@ again:	/* cache_read_try() */
 	:: !is_current(binding) -> goto done
 	:: else
 	fi;
-	page_pin(p, f);
+	page_look(p, f, seen);
 	if
 	:: f != 0 ->
+#ifndef MUTANT_SERIAL_BEFORE_LOOK_ONLY
 		if
-#ifndef MUTANT_SERIAL_BEFORE_PIN_ONLY
-		:: !is_current(binding)
-#endif
-		:: else ->
-#ifdef MUTANT_UNPIN_BEFORE_COPY
-			page_unpin(p);
-#endif
-			atomic { copied = bytes[f]; assert(EXPECTED(p)); copied = 0 }
-#ifdef MUTANT_UNPIN_BEFORE_COPY
-			goto done
-#endif
+		:: !is_current(binding) -> goto done
+		:: else
 		fi;
-		f = 0;
-		page_unpin(p);
-#ifndef MUTANT_UNPIN_FORGETS_FRAMES
-		frames_wake();
 #endif
-		goto done
+		copied = bytes[f];
+		/* The frame is anybody's by now; whether it changed is all that counts. */
+		atomic {
+			if
+#ifdef MUTANT_COPY_WITHOUT_COUNT
+			:: true ->
+#else
+			:: changes[f] == seen ->
+#endif
+				assert(EXPECTED(p));
+				verdict = DONE_WITH
+			:: else
+			fi;
+			copied = 0;
+			seen = 0;
+			f = 0
+		};
+		if
+		:: verdict == DONE_WITH -> goto done
+		:: else
+		fi
 	:: else
 	fi;
 
@@ -324,7 +363,11 @@ end:	do
 	:: atomic { is_filling[p] -> is_filling[p] = 0 }
 		bytes[word[p].frame] = 0;
 		if
-		:: bytes[word[p].frame] = CONTENT(p); page_unlock(p, FILLED)
+		:: bytes[word[p].frame] = CONTENT(p);
+#ifdef MUTANT_COUNT_AFTER_FILL
+			changes_begin(word[p].frame);
+#endif
+			page_unlock(p, FILLED)
 #ifdef FAILURES
 		:: d_step {
 				i = 1;

@@ -9,7 +9,8 @@
  * The model: a page of a file has a version that writes raise, and a version below
  * which no read that begins now may be (writes that have completed). A read that
  * ended well has all its bytes, each of a version that was valid between its begin and
- * its end. What a read may end with besides is known from what was done to it.
+ * its end. What a read may end with besides is known from what was done to it. A hit has the bytes
+ * that it had when it was looked up, or says that it has none.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,6 +22,7 @@
 #define FILES   3u
 #define PAGES   1200u /* of a file: more than the smallest cache has frames for */
 #define READERS 24u
+#define HITS    8u
 #define WRITERS 4u
 #define LONGEST (12 * UNIT_PAGE)
 
@@ -45,6 +47,13 @@ struct reader {
 	u32 oldest[1 + PAGES]; /* by page, from the first that it reads */
 };
 
+/* A look-up that was a hit, and is copied when others had their turns. */
+struct hit {
+	struct cache_hit hit;
+	unsigned char found[UNIT_PAGE], copied[UNIT_PAGE]; /* the bytes, then and now */
+	bool is_active;
+};
+
 /* A write past the cache: the bytes are there from its begin, and it completes when their pages are
  * dropped. */
 struct writer {
@@ -62,8 +71,10 @@ static struct {
 	struct weather weather;
 	struct file files[FILES];
 	struct reader readers[READERS];
+	struct hit hits[HITS];
 	struct writer writers[WRITERS];
 	u64 ended[CACHE_REFUSED + 1]; /* reads, by verdict */
+	u64 good_hits, gone_hits;
 } world;
 
 static struct readahead shared_readahead[FILES];
@@ -175,6 +186,45 @@ static void reader_go_on(struct reader *reader)
 	}
 	if (reader->is_active && reader->unit.is_done)
 		reader_end(reader);
+}
+
+/* Hits. */
+
+/* What is there now is the file's, and no older than what its last write left. */
+static void hit_begin(struct hit *hit)
+{
+	struct file *file = &world.files[draw(FILES)];
+	u64 offset = draw(world.weather.span * UNIT_PAGE), size = 1 + draw(UNIT_PAGE);
+	u32 version = sim_version(&unit_sim, fd_of(file), offset);
+
+	if (!cache_hit_look(&hit->hit, file->binding, &shared_readahead[file - world.files], offset,
+			    (u32)size))
+		return;
+	hit->is_active = true;
+	hit->hit.user = hit->copied;
+	memcpy(hit->found, hit->hit.bytes, hit->hit.count);
+	while (!world.weather.has_cuts &&
+	       !sim_bytes_are(hit->found, hit->hit.count, fd_of(file), offset, version))
+		expect(version-- > file->done[offset / UNIT_PAGE]);
+}
+
+/* Whatever became of the page and the file: those bytes, or none. */
+static void hit_end(struct hit *hit)
+{
+	bool is_good = cache_hit_copy(&hit->hit);
+
+	hit->is_active = false;
+	expect(!is_good || memcmp(hit->copied, hit->found, hit->hit.count) == 0);
+	world.good_hits += is_good;
+	world.gone_hits += !is_good;
+}
+
+static void hit_go_on(struct hit *hit)
+{
+	if (!hit->is_active)
+		hit_begin(hit);
+	else if (one_in(4))
+		hit_end(hit);
 }
 
 /* Writers. */
@@ -302,7 +352,9 @@ static void step(void)
 	struct writer *writer = &world.writers[draw(WRITERS)];
 	u64 what = draw(100);
 
-	if (what < 55)
+	if (what < 10)
+		hit_go_on(&world.hits[draw(HITS)]);
+	else if (what < 55)
 		reader_go_on(&world.readers[draw(READERS)]);
 	else if (what < 85)
 		device_go_on();
@@ -403,6 +455,9 @@ static void world_end(void)
 	for (u32 i = 0; i < FILES; i++)
 		if (world.files[i].binding)
 			cache_file_lose(world.files[i].binding);
+	for (u32 i = 0; i < HITS; i++)
+		if (world.hits[i].is_active)
+			hit_end(&world.hits[i]);
 	expect(unit_usage().pages == 0 && unit_usage().words == 0);
 	unit_cache_stop();
 }
@@ -430,11 +485,12 @@ static void whatever_happens_a_read_gets_the_files_bytes_or_says_why_not(void **
 	for (enum cache_verdict verdict = CACHE_DONE; verdict <= CACHE_REFUSED; verdict++)
 		all += world.ended[verdict];
 	print_message("%" PRIu64 " seeds: %" PRIu64 " reads, %" PRIu64 " whole, %" PRIu64
-		      " failed, %" PRIu64 " refused\n",
+		      " failed, %" PRIu64 " refused; %" PRIu64 " hits, %" PRIu64 " gone\n",
 		      seeds, all, world.ended[CACHE_DONE], world.ended[CACHE_FAILED],
-		      world.ended[CACHE_REFUSED]);
+		      world.ended[CACHE_REFUSED], world.good_hits, world.gone_hits);
 	assert_true(world.ended[CACHE_DONE] > all / 2);
 	assert_true(world.ended[CACHE_FAILED] > 0 && world.ended[CACHE_REFUSED] > 0);
+	assert_true(world.good_hits > 0 && world.gone_hits > 0);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -309,26 +309,6 @@ static void a_long_read_that_goes_on_is_never_refused(void **state)
 	assert_true(readers[0].wakes > 16);
 }
 
-static void a_page_that_somebody_copies_from_is_not_filled_in_place(void **state)
-{
-	u64 *word = unit_word(binding, 0);
-	u32 frame;
-
-	(void)state;
-	unit_read(&readers[0], binding, 0, 100);
-	frame = page_pin(word, false);
-	assert_int_not_equal(frame, 0);
-	sim_write(&unit_sim, UNIT_FILE, 0, 100);
-	cache_drop_range(binding, 0, 100);
-	/* A read that comes now wants the new bytes; the old ones are still being copied. */
-	assert_true(unit_reader_begin(&readers[1], binding, 0, 100));
-	assert_int_equal(readers[1].verdict, CACHE_REFUSED);
-	assert_true(sim_bytes_are(frame_address(frame), UNIT_PAGE, UNIT_FILE, 0, 0));
-	page_unpin(word);
-	unit_read(&readers[1], binding, 0, 100);
-	unit_reader_expect(&readers[1], 100, 1);
-}
-
 static void a_cancelled_read_is_not_woken_and_its_page_is_filled_nevertheless(void **state)
 {
 	(void)state;
@@ -396,36 +376,31 @@ static void bad_memory_of_the_program_ends_the_read_with_what_fitted(void **stat
 	assert_int_equal(reader->verdict, CACHE_FAULT);
 	assert_int_equal(reader->copied, UNIT_PAGE - 1000);
 	assert_true(sim_bytes_are(memory + 1000, UNIT_PAGE - 1000, UNIT_FILE, 0, 0));
-	assert_int_equal(page_pins(load_relaxed(unit_word(binding, 0))), 0);
 	munmap(memory, UNIT_PAGE);
 }
 
-static bool hit_pin(struct cache_hit *hit, cache_binding of, u64 offset, u32 count)
+static unsigned char hit_bytes[2][UNIT_PAGE];
+
+static bool hit_look(struct cache_hit *hit, cache_binding of, u64 offset, u32 count)
 {
-	*hit = (struct cache_hit){.user = readers[1].buffer};
-	return cache_hit_pin(hit, of, &readers[1].readahead, offset, count);
+	*hit = (struct cache_hit){.user = hit_bytes[0]};
+	return cache_hit_look(hit, of, &readers[1].readahead, offset, count);
 }
 
-static void hits_are_pinned_together_and_copied_and_unpinned_afterwards(void **state)
+static void hits_are_looked_up_together_and_copied_afterwards(void **state)
 {
-	static unsigned char bytes[2][UNIT_PAGE];
 	struct cache_hit hits[2];
 
 	(void)state;
 	unit_read(&readers[0], binding, 0, 2 * UNIT_PAGE);
 	for (u32 i = 0; i < 2; i++) {
-		assert_true(hit_pin(&hits[i], binding, i * UNIT_PAGE + 7, 1000));
-		hits[i].user = bytes[i];
+		assert_true(hit_look(&hits[i], binding, i * UNIT_PAGE + 7, 1000));
+		hits[i].user = hit_bytes[i];
 	}
 	for (u32 i = 0; i < 2; i++) {
-		assert_int_equal(page_pins(load_relaxed(unit_word(binding, i))), 1);
 		assert_int_equal(hits[i].count, 1000);
-		assert_int_equal(cache_hit_copy(&hits[i]), 0);
-	}
-	for (u32 i = 0; i < 2; i++) {
-		cache_hit_unpin(&hits[i]);
-		assert_int_equal(page_pins(load_relaxed(unit_word(binding, i))), 0);
-		assert_true(sim_bytes_are(bytes[i], 1000, UNIT_FILE, i * UNIT_PAGE + 7, 0));
+		assert_true(cache_hit_copy(&hits[i]));
+		assert_true(sim_bytes_are(hit_bytes[i], 1000, UNIT_FILE, i * UNIT_PAGE + 7, 0));
 	}
 }
 
@@ -435,12 +410,11 @@ static void a_hit_is_short_at_the_end_of_the_file(void **state)
 
 	(void)state;
 	unit_read(&readers[0], binding, 64 * UNIT_PAGE, 100);
-	assert_true(hit_pin(&hit, binding, SIZE - 10, 50));
+	assert_true(hit_look(&hit, binding, SIZE - 10, 50));
 	assert_int_equal(hit.count, 10);
-	cache_hit_unpin(&hit);
 }
 
-static void what_is_no_hit_is_not_pinned_and_changes_nothing(void **state)
+static void what_is_no_hit_is_not_found_and_changes_nothing(void **state)
 {
 	struct cache_hit hit;
 	u64 word;
@@ -448,27 +422,115 @@ static void what_is_no_hit_is_not_pinned_and_changes_nothing(void **state)
 	(void)state;
 	unit_read(&readers[0], binding, 0, 2 * UNIT_PAGE);
 	word = load_relaxed(unit_word(binding, 0));
-	assert_false(hit_pin(&hit, binding, 5 * UNIT_PAGE, 10)); /* absent */
-	assert_false(hit_pin(&hit, binding, UNIT_PAGE - 1, 2));  /* of two pages */
-	assert_false(hit_pin(&hit, binding, SIZE, 10));          /* behind the end */
-	assert_false(hit_pin(&hit, binding, UINT64_MAX - 4095, 10));
-	assert_false(hit_pin(&hit, binding + CACHE_FILES, 0, 10)); /* stale */
+	assert_false(hit_look(&hit, binding, 5 * UNIT_PAGE, 10)); /* absent */
+	assert_false(hit_look(&hit, binding, UNIT_PAGE - 1, 2));  /* of two pages */
+	assert_false(hit_look(&hit, binding, SIZE, 10));          /* behind the end */
+	assert_false(hit_look(&hit, binding, UINT64_MAX - 4095, 10));
+	assert_false(hit_look(&hit, binding + CACHE_FILES, 0, 10)); /* stale */
 	/* The next window is to be started: the read does it. */
 	readers[1].readahead = (struct readahead){.ahead_end = 2, .next_start = 0, .window = 2};
-	assert_false(hit_pin(&hit, binding, 0, 10));
+	assert_false(hit_look(&hit, binding, 0, 10));
 	readers[1].readahead = (struct readahead){0};
 	cache_drop_range(binding, UNIT_PAGE, UNIT_PAGE + 1);
-	assert_false(hit_pin(&hit, binding, UNIT_PAGE, 10));
+	assert_false(hit_look(&hit, binding, UNIT_PAGE, 10));
 	assert_true(load_relaxed(unit_word(binding, 0)) == word);
 	assert_int_equal(unit_sim.sent, 1);
 }
 
-/* What a signal handler is, whose thread it interrupted with the page's queue locked. */
-static void a_read_by_who_came_between_goes_through_the_kernels_cache(void **state)
+static void a_hit_whose_page_was_filled_anew_meanwhile_is_none(void **state)
 {
-	struct readahead readahead = {.advice = READAHEAD_RANDOM};
-	struct cache_hit hit = {0};
+	struct cache_hit hit;
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, 100);
+	assert_true(hit_look(&hit, binding, 0, 100));
+	sim_write(&unit_sim, UNIT_FILE, 0, 100);
+	cache_drop_range(binding, 0, 100);
+	hold_all();
+	assert_false(unit_reader_begin(&readers[0], binding, 0, 100));
+	cache_submit();
+	/* From here on the device may write to the frame. */
+	assert_false(cache_hit_copy(&hit));
+	release(0);
+	unit_readers_run(readers, 1);
+	assert_false(cache_hit_copy(&hit));
+	assert_true(hit_look(&hit, binding, 0, 100) && cache_hit_copy(&hit));
+	assert_true(sim_bytes_are(hit_bytes[0], 100, UNIT_FILE, 0, 1));
+}
+
+/* The word is as it was, and so are the bytes: that what came between may have been copied
+ * too is known from the count alone. The words of the file had no memory meanwhile. */
+static void a_hit_whose_frame_has_the_same_page_again_is_none(void **state)
+{
+	struct cache_hit hit;
+	u64 word;
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, 100);
+	word = load_relaxed(unit_word(binding, 0));
+	assert_true(hit_look(&hit, binding, 0, 100));
+	cache_file_lose(binding);
+	assert_int_equal(unit_usage().words, 0);
+	binding = unit_cache_open(UNIT_FILE);
+	unit_read(&readers[0], binding, 0, 100);
+	assert_true(page_frame(load_relaxed(unit_word(binding, 0))) == page_frame(word));
+	assert_false(cache_hit_copy(&hit));
+}
+
+static void a_hit_that_was_found_before_a_write_or_a_loss_has_what_was_there_then(void **state)
+{
+	struct cache_hit hit;
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, 100);
+	assert_true(hit_look(&hit, binding, 0, 100));
+	sim_write(&unit_sim, UNIT_FILE, 0, 100);
+	cache_drop_range(binding, 0, 100);
+	assert_true(cache_hit_copy(&hit));
+	assert_true(sim_bytes_are(hit_bytes[0], 100, UNIT_FILE, 0, 0));
+	cache_file_lose(binding);
+	memset(hit_bytes[0], 0, 100);
+	assert_true(cache_hit_copy(&hit));
+	assert_true(sim_bytes_are(hit_bytes[0], 100, UNIT_FILE, 0, 0));
+}
+
+static void after_a_drop_or_a_loss_nothing_is_found(void **state)
+{
+	cache_binding old = binding;
+	struct cache_hit hit;
+
+	(void)state;
+	unit_read(&readers[0], binding, 0, 2 * UNIT_PAGE);
+	cache_drop_range(binding, 0, 100);
+	assert_false(hit_look(&hit, binding, 0, 100));
+	assert_true(hit_look(&hit, binding, UNIT_PAGE, 100));
+	cache_file_lose(binding);
+	assert_false(hit_look(&hit, old, UNIT_PAGE, 100));
+	/* Nor in what its words and frames are used for now. */
+	binding = unit_cache_open(UNIT_FILE);
+	assert_true(binding_file(binding) == binding_file(old));
+	unit_read(&readers[0], binding, 0, 2 * UNIT_PAGE);
+	assert_false(hit_look(&hit, old, UNIT_PAGE, 100));
+	assert_true(hit_look(&hit, binding, UNIT_PAGE, 100));
+}
+
+static void a_hit_into_bad_memory_of_the_program_is_none(void **state)
+{
+	struct cache_hit hit;
+
+	(void)state;
+	unit_catch_faults();
+	unit_read(&readers[0], binding, 0, 100);
+	assert_true(hit_look(&hit, binding, 0, 100));
+	hit.user = (void *)16;
+	assert_false(cache_hit_copy(&hit));
+}
+
+/* What a signal handler is, whose thread it interrupted with the page's queue locked. */
+static void who_came_between_reads_what_is_there_and_waits_for_nothing(void **state)
+{
 	struct wait_queue *queue;
+	struct cache_hit hit;
 
 	(void)state;
 	unit_read(&readers[0], binding, 0, UNIT_PAGE);
@@ -476,8 +538,11 @@ static void a_read_by_who_came_between_goes_through_the_kernels_cache(void **sta
 	assert_false(unit_reader_begin(&readers[1], binding, UNIT_PAGE, 10));
 	queue = wait_queue_lock(unit_word(binding, 1));
 	assert_true(cache_is_entered());
-	assert_false(cache_hit_pin(&hit, binding, &readahead, 0, 10));
+	assert_true(hit_look(&hit, binding, 0, 10) && cache_hit_copy(&hit));
+	assert_true(sim_bytes_are(hit_bytes[0], 10, UNIT_FILE, 0, 0));
 	assert_true(unit_reader_begin(&readers[2], binding, 0, 10));
+	unit_reader_expect(&readers[2], 10, 0);
+	assert_true(unit_reader_begin(&readers[2], binding, 2 * UNIT_PAGE, 10));
 	assert_int_equal(readers[2].verdict, CACHE_REFUSED);
 	assert_false(cache_read_cancel(&readers[1].waiter));
 	cache_look();
@@ -485,8 +550,6 @@ static void a_read_by_who_came_between_goes_through_the_kernels_cache(void **sta
 	wait_queue_unlock(queue);
 
 	assert_false(cache_is_entered());
-	assert_true(cache_hit_pin(&hit, binding, &readahead, 0, 10));
-	cache_hit_unpin(&hit);
 	cache_submit();
 	release(1);
 	unit_readers_run(&readers[1], 1);
@@ -496,7 +559,7 @@ static void a_read_by_who_came_between_goes_through_the_kernels_cache(void **sta
 #define read_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
-	read_test(a_read_by_who_came_between_goes_through_the_kernels_cache),
+	read_test(who_came_between_reads_what_is_there_and_waits_for_nothing),
 	read_test(a_miss_waits_for_the_device_and_a_hit_for_nothing),
 	read_test(two_readers_of_one_page_make_one_fill_and_each_is_woken_once),
 	read_test(an_unlock_between_the_look_and_the_enqueue_is_not_missed),
@@ -515,13 +578,17 @@ static const struct CMUnitTest tests[] = {
 	read_test(a_refused_fill_is_an_error_like_another),
 	read_test(a_read_that_gets_no_byte_for_long_goes_through_the_kernels_cache),
 	read_test(a_long_read_that_goes_on_is_never_refused),
-	read_test(a_page_that_somebody_copies_from_is_not_filled_in_place),
 	read_test(a_cancelled_read_is_not_woken_and_its_page_is_filled_nevertheless),
 	read_test(of_a_wake_up_and_a_cancel_exactly_one_gets_the_read),
 	read_test(bad_memory_of_the_program_ends_the_read_with_what_fitted),
-	read_test(hits_are_pinned_together_and_copied_and_unpinned_afterwards),
+	read_test(hits_are_looked_up_together_and_copied_afterwards),
 	read_test(a_hit_is_short_at_the_end_of_the_file),
-	read_test(what_is_no_hit_is_not_pinned_and_changes_nothing),
+	read_test(what_is_no_hit_is_not_found_and_changes_nothing),
+	read_test(a_hit_whose_page_was_filled_anew_meanwhile_is_none),
+	read_test(a_hit_whose_frame_has_the_same_page_again_is_none),
+	read_test(a_hit_that_was_found_before_a_write_or_a_loss_has_what_was_there_then),
+	read_test(after_a_drop_or_a_loss_nothing_is_found),
+	read_test(a_hit_into_bad_memory_of_the_program_is_none),
 };
 
 unit_main(tests)

@@ -12,8 +12,8 @@
 
 static struct unit_reader readers[300];
 static cache_binding binding;
-static u64 pinned[LIMIT / UNIT_PAGE]; /* pages */
-static u32 pinned_count;
+static u64 held[LIMIT / UNIT_PAGE]; /* pages */
+static u32 held_count;
 
 static void start(u64 limit, u64 size)
 {
@@ -29,30 +29,30 @@ static int setup(void **state)
 	return 0;
 }
 
-static void pin(u64 page)
+/* Takes the lock of a page that is there: nobody gets its frame. */
+static void hold(u64 page)
 {
-	assert_true(page_pin(unit_word(binding, page), false) != 0);
-	pinned[pinned_count++] = page;
+	assert_true(page_invalidate(unit_word(binding, page)));
+	assert_true(page_lock_try(unit_word(binding, page)));
+	held[held_count++] = page;
 }
 
-static u64 unpin_last(void)
+static void let_go_of_last(void)
 {
-	u64 page = pinned[--pinned_count];
-
-	page_unpin(unit_word(binding, page));
-	return page;
+	page_unlock(unit_word(binding, held[--held_count]), PAGE_FILLED);
+	frames_wake();
 }
 
-static void unpin_all(void)
+static void let_go_of_all(void)
 {
-	while (pinned_count > 0)
-		unpin_last();
+	while (held_count > 0)
+		let_go_of_last();
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	unpin_all();
+	let_go_of_all();
 	if (cache_file_is_current(binding))
 		cache_file_lose(binding);
 	assert_int_equal(unit_usage().pages, 0);
@@ -188,27 +188,54 @@ static void what_comes_back_soon_after_it_went_stays(void **state)
 	assert_true(left >= 28);
 }
 
-static void a_page_that_is_being_copied_from_is_not_evicted(void **state)
+static void a_locked_page_is_not_evicted(void **state)
 {
 	u64 *word = unit_word(binding, 0);
 	u32 frame;
 
 	(void)state;
 	touch_page(0);
-	frame = page_pin(word, false);
+	frame = page_frame(load_relaxed(word));
+	hold(0);
 	for (u64 page = 0; page < 4 * LIMIT / UNIT_PAGE; page++)
 		touch_page(1000 + page);
 	assert_int_equal(page_frame(load_relaxed(word)), frame);
 	assert_true(sim_bytes_are(frame_address(frame), UNIT_PAGE, UNIT_FILE, 0, 0));
-	page_unpin(word);
+	let_go_of_last();
 	for (u64 page = 0; page < 4 * LIMIT / UNIT_PAGE; page++)
 		touch_page(1000 + page);
-	assert_int_equal(page_pin(word, false), 0);
 	assert_true(*word == 0);
 	assert_false(touch_page(0));
 }
 
-static void when_all_frames_are_pinned_reads_wait_for_one_and_none_fails(void **state)
+static void a_hit_whose_frame_was_taken_for_other_pages_or_for_words_is_none(void **state)
+{
+	/* A sequential reader, whose looks are no touches: the pages go first. */
+	const struct readahead sequential = {.window = 64, .ahead_end = 64, .next_start = 64};
+	static unsigned char bytes[100];
+	static struct cache_hit hits[64];
+	u32 lent = 0;
+
+	(void)state;
+	restart(LIMIT, 4096 * UNIT_MIB);
+	for (u64 page = 0; page < ARRAY_SIZE(hits); page++) {
+		touch_page(page);
+		hits[page].user = bytes;
+		assert_true(cache_hit_look(&hits[page], binding, &sequential, page * UNIT_PAGE + 1,
+					   sizeof(bytes)));
+	}
+	for (u64 i = 1; i < 2000; i++)
+		touch_page(i * LEAF_WORDS);
+	for (u32 i = 0; i < ARRAY_SIZE(hits); i++) {
+		lent += hits[i].bytes[0] == 0 &&
+			memcmp(hits[i].bytes, hits[i].bytes + 1, sizeof(bytes)) == 0;
+		assert_true(load_relaxed(unit_word(binding, i)) == 0);
+		assert_false(cache_hit_copy(&hits[i]));
+	}
+	assert_in_range(lent, 1, ARRAY_SIZE(hits) - 1);
+}
+
+static void when_all_frames_are_locked_reads_wait_for_one_and_none_fails(void **state)
 {
 	u32 served = 0;
 	u64 page;
@@ -220,7 +247,7 @@ static void when_all_frames_are_pinned_reads_wait_for_one_and_none_fails(void **
 			unit_reader_go_on(&readers[0]);
 		if (readers[0].is_waiting)
 			break;
-		pin(page);
+		hold(page);
 	}
 	/* This one found none, and nothing is under way that could give it one. */
 	assert_true(page < LIMIT / UNIT_PAGE);
@@ -234,9 +261,9 @@ static void when_all_frames_are_pinned_reads_wait_for_one_and_none_fails(void **
 	for (u32 i = 0; i < 10; i++)
 		assert_int_equal(readers[i].wakes, 0);
 
-	/* One frame for ten: whoever copied from it last tells those who wait. Who has to see
-	 * others take it too often goes through the kernel's cache. */
-	assert_true(unit_reader_begin(&readers[20], binding, unpin_last() * UNIT_PAGE, 1));
+	/* One frame for ten. Who has to see others take it too often goes through the kernel's
+	 * cache. */
+	let_go_of_last();
 	unit_readers_run(readers, 10);
 	for (u32 i = 0; i < 10; i++) {
 		assert_true(readers[i].verdict == CACHE_DONE ||
@@ -341,8 +368,9 @@ static const struct CMUnitTest tests[] = {
 	reclaim_test(a_scan_does_not_evict_what_is_read_again_and_again),
 	reclaim_test(a_scan_alone_leaves_the_pages_that_were_hot_before_it),
 	reclaim_test(what_comes_back_soon_after_it_went_stays),
-	reclaim_test(a_page_that_is_being_copied_from_is_not_evicted),
-	reclaim_test(when_all_frames_are_pinned_reads_wait_for_one_and_none_fails),
+	reclaim_test(a_locked_page_is_not_evicted),
+	reclaim_test(a_hit_whose_frame_was_taken_for_other_pages_or_for_words_is_none),
+	reclaim_test(when_all_frames_are_locked_reads_wait_for_one_and_none_fails),
 	reclaim_test(more_reads_than_there_can_be_fills_wait_and_all_are_served),
 	reclaim_test(a_cancelled_wait_for_a_frame_takes_none),
 	reclaim_test(a_forked_child_has_no_cache),

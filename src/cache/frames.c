@@ -41,6 +41,9 @@
  * 1/512. */
 #define WORDS_SHARE 256
 
+/* No one file's bookkeeping takes more of the limit at a time: it would cost the others' pages. */
+#define CHARGE_SHARE 8
+
 enum frame_queue { QUEUE_NONE, QUEUE_SMALL, QUEUE_MAIN };
 
 /* One a frame. All fields (k). */
@@ -109,7 +112,10 @@ int frames_init(u64 limit, u64 reserved)
 	frames_arena = (char *)(((uintptr_t)frames.mapping + CHUNK - 1) & ~(CHUNK - 1));
 	/* Refused where the kernel has no huge pages: then they are small. */
 	host_call(SYS_madvise, frames.mapping, frames.mapping_bytes, MADV_HUGEPAGE);
+	/* A child has no cache, and is not to carry this one's memory. */
 	host_call(SYS_madvise, frames.mapping, frames.mapping_bytes, MADV_DONTFORK);
+	host_call(SYS_madvise, frames.table, frames.table_bytes, MADV_DONTFORK);
+	host_call(SYS_madvise, frames.ghosts, frames.ghost_count * sizeof(u32), MADV_DONTFORK);
 	frames.fresh = 1;
 	frames.limit = limit;
 	frames.used = reserved + frames.table_bytes + frames.ghost_count * sizeof(u32);
@@ -379,6 +385,8 @@ static void lend(u32 number)
 
 int frames_charge(u64 bytes)
 {
+	if (bytes > frames.limit / CHARGE_SHARE)
+		return -ENOMEM;
 	while (frames.used + bytes > frames.limit) {
 		u32 number = take_free();
 

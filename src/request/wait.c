@@ -41,6 +41,9 @@
 /* epoll_event.data of what is no poll target; no pointer is that small. */
 enum { EVENT_WAKE = 1, EVENT_AIO, EVENT_CACHE, EVENT_MULTI, EVENT_SPECIAL_LAST };
 
+/* How long a sleep takes that the end of a read may not end. */
+#define DEAF_NS NS_PER_MS
+
 #define EVENT_BATCH 128
 /* So many events before its turn a target's waiter is announced to the processor, and the target
  * twice as many. */
@@ -334,6 +337,16 @@ static long sleep_in_epoll(int epoll_fd, struct epoll_event *events, u64 timeout
 			 8);
 }
 
+/* A device that the kernel would not add to the epoll set (no memory, or its user has too many
+ * watches) wakes nobody. */
+static bool is_deaf(const struct ring *ring)
+{
+	const struct ring_events *events = &ring->events;
+
+	return (!events->aio_is_added && aio_queue_is_ready(&ring->aio)) ||
+	       (!events->cache_is_added && ring->waits_for_cache && cache_event_fd() >= 0);
+}
+
 /* Sleeps until something happens or `wake_at`. Returns -EINTR or 0. */
 static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 {
@@ -342,6 +355,10 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 	long n = 0;
 
 	wait_watch_devices(ring);
+	if (unlikely(is_deaf(ring))) {
+		now = clock_ns(CLOCK_MONOTONIC);
+		wake_at = min_of(wake_at, now + DEAF_NS);
+	}
 	wait_wants_wake(ring, true);
 	ring->sleepers++;
 	if (unlikely(ring->kicks > 0))

@@ -185,6 +185,38 @@ static void any_thread_moves_a_fill_on(void **state)
 	unit_reader_expect(&readers[0], 100, 0);
 }
 
+static u32 woken_of(u32 count)
+{
+	u32 woken = 0;
+
+	for (u32 i = 0; i < count; i++)
+		woken += load_relaxed(&readers[i].woken) != 0;
+	return woken;
+}
+
+/* What all ended at once is taken in parts; the answer says when nothing can be left. */
+static void a_look_for_some_takes_eight_and_says_that_there_may_be_more(void **state)
+{
+	enum { READS = 20, SOME = 8 };
+
+	(void)state;
+	for (u32 i = 0; i < READS; i++)
+		assert_false(unit_reader_begin(&readers[i], binding, 2 * i * UNIT_PAGE, 100));
+	cache_submit();
+	sim_advance_by(&unit_sim, 10000000000ull); /* all have ended */
+	assert_int_equal(woken_of(READS), 0);
+	assert_true(cache_look_some());
+	assert_int_equal(woken_of(READS), SOME);
+	assert_true(cache_look_some());
+	assert_int_equal(woken_of(READS), 2 * SOME);
+	assert_false(cache_look_some());
+	assert_int_equal(woken_of(READS), READS);
+	assert_false(cache_look_some());
+	unit_readers_run(readers, READS);
+	for (u32 i = 0; i < READS; i++)
+		unit_reader_expect(&readers[i], 100, 0);
+}
+
 static void more_fills_than_the_device_is_deep_complete_all_the_same(void **state)
 {
 	(void)state;
@@ -306,6 +338,7 @@ static const struct CMUnitTest tests[] = {
 	fill_test(a_prefetch_fills_what_is_absent_and_nobody_waits),
 	fill_test(a_prefetch_takes_at_most_an_eighth_of_the_cache),
 	fill_test(any_thread_moves_a_fill_on),
+	fill_test(a_look_for_some_takes_eight_and_says_that_there_may_be_more),
 	fill_test(more_fills_than_the_device_is_deep_complete_all_the_same),
 	fill_test(more_long_reads_than_there_are_long_fills_begin_with_short_ones),
 	fill_test(what_the_kernel_has_in_its_cache_comes_from_there),

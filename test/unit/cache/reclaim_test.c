@@ -306,6 +306,53 @@ static void a_cancelled_wait_for_a_frame_takes_none(void **state)
 		unit_reader_expect(&readers[i], 100, 0);
 }
 
+/* Of so large a file the counts alone take more than the cache. */
+static void a_file_too_large_for_the_cache_is_refused_and_costs_no_page(void **state)
+{
+	struct cache_source source = {UNIT_FILE, -1, 1ull << 44};
+	u64 pages;
+
+	(void)state;
+	for (u64 page = 0; page < LIMIT / UNIT_PAGE; page++)
+		touch_page(page);
+	pages = unit_usage().pages;
+	assert_true(pages > 0);
+	assert_int_equal(cache_file_open(&source), 0);
+	assert_int_equal(unit_usage().pages, pages);
+}
+
+/* Bytes of address space. */
+static u64 address_space(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+
+	if (file == NULL || fscanf(file, "%lu", &pages) != 1)
+		fail_msg("no /proc");
+	fclose(file);
+	return pages * (u64)UNIT_PAGE;
+}
+
+static u64 parents_address_space;
+
+static int child_that_measures_itself(void)
+{
+	return address_space() + LIMIT > parents_address_space;
+}
+
+static void a_forked_child_carries_none_of_the_caches_memory(void **state)
+{
+	struct cache_usage usage = unit_usage();
+
+	(void)state;
+	if (UNIT_IS_SANITIZED)
+		skip(); /* the sanitizer's own memory comes and goes */
+	touch_page(0);
+	assert_true(usage.limit == LIMIT);
+	parents_address_space = address_space();
+	assert_int_equal(unit_in_child(child_that_measures_itself), 0);
+}
+
 static int child_without_a_cache(void)
 {
 	cache_fork_child();
@@ -373,6 +420,8 @@ static const struct CMUnitTest tests[] = {
 	reclaim_test(when_all_frames_are_locked_reads_wait_for_one_and_none_fails),
 	reclaim_test(more_reads_than_there_can_be_fills_wait_and_all_are_served),
 	reclaim_test(a_cancelled_wait_for_a_frame_takes_none),
+	reclaim_test(a_file_too_large_for_the_cache_is_refused_and_costs_no_page),
+	reclaim_test(a_forked_child_carries_none_of_the_caches_memory),
 	reclaim_test(a_forked_child_has_no_cache),
 	reclaim_test(a_forked_child_makes_a_cache_of_its_own),
 };

@@ -25,11 +25,14 @@
  * signals interrupted (a setuid() of the program's) does not begin there again: the thread sees
  * that, and goes on waiting where it was.
  *
- * The kernel may wake a thread without need: one that was already awake when it was taken out of
- * another word's queue is woken again a moment later, in its next sleep. It then queues itself anew
- * where it began to sleep, not where it was moved to, and for a moment it is in no queue. So a
- * waiter sleeps on no other word, of a lock, shortly before it may be moved: it tries its lock
- * until it has it.
+ * A thread that leaves its sleep for no wake queues itself anew where it began to sleep, not where
+ * it was moved to, and for a moment it is in no queue. Two things make it do so. If it is moved
+ * after it lined up and before it sleeps, it may see itself in no queue, and does not sleep: so it
+ * is moved only when it is asleep (is_asleep()). And one that was awake still when it was woken is
+ * woken nevertheless, a moment later, in its next sleep: so a waiter sleeps on no other word, of a
+ * lock, shortly before it may be moved, but tries its lock until it has it; and one that found
+ * itself woken without having slept is woken once more before it is moved again (is_stirred): who
+ * woke it is done with that by then, if it was this driver.
  *
  * A thread that sleeps with another mask, or on a private word though a shared one is wanted,
  * is woken to sleep again as is wanted, and moved then. Several words are waited for by
@@ -49,7 +52,11 @@
  */
 #include "request/futex.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 
 #include "base/lock.h"
 #include "host/clock.h"
@@ -91,8 +98,9 @@ struct futex_waiter {
 	bool is_arming;             /* (q) its driver is still at it: it reports nothing yet */
 	bool is_moved;              /* (q) it sleeps on the request's word, or has returned */
 	bool is_retired;            /* (q) it is to end */
+	bool is_stirred;            /* (q) it may be woken without need once */
 	s32 give_up;                /* (q) 0, or the result if it is called back */
-	u8 unused[4];
+	u8 unused[3];
 };
 _Static_assert(sizeof(struct futex_waiter) % 16 == 0, "slab object");
 
@@ -120,6 +128,15 @@ static void acquire_awake(void)
 {
 	for (u32 tries = 0; !lock_acquire_try(&waiters.lock); tries++)
 		let_others_run(tries);
+}
+
+/* How often this thread went to sleep; 0 if that is not told. */
+static long count_sleeps(void)
+{
+	struct rusage usage = {0};
+
+	host_call(SYS_getrusage, RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
 }
 
 static long sleep_on_one(struct futex_waiter *self, bool is_private, u32 mask)
@@ -228,20 +245,23 @@ static void *waiter_main(void *argument)
 	while (!self->is_retired) {
 		bool is_private = self->is_private, is_many = self->is_many;
 		u32 mask = self->mask;
-		long result;
+		long result, sleeps = count_sleeps();
 
 		self->order = load_relaxed(&self->word);
 		lock_release(&waiters.lock);
 		result = is_many ? sleep_on_many(self) : sleep_on_one(self, is_private, mask);
+		sleeps = count_sleeps() - sleeps;
 		acquire_awake();
 		if (self->req == NULL || (!is_many && was_ordered_anew(self)))
 			continue;
 		await_driver_locked(self);
 		if (result == -EAGAIN && self->is_moved && !self->give_up) {
 			lock_release(&waiters.lock);
+			sleeps = 0;
 			result = sleep_again(self);
 			acquire_awake();
 		}
+		self->is_stirred = sleeps == 0;
 		report_locked(self, result);
 		rest_locked(self);
 	}
@@ -303,13 +323,38 @@ static void waiter_give_locked(struct futex_waiter *waiter, struct request *req)
 	waiter->req = req;
 	waiter->is_many = wait->words != NULL;
 	waiter->is_arming = !waiter->is_many;
-	if (!waiter->is_many && waiter->is_private == wait->is_private &&
+	if (!waiter->is_many && !waiter->is_stirred && waiter->is_private == wait->is_private &&
 	    waiter->mask == wait->mask)
 		return;
+	waiter->is_stirred = false;
 	waiter->is_private = wait->is_private;
 	waiter->mask = wait->mask;
 	store_relaxed(&waiter->word, waiter->word + 1);
 	host_call(SYS_futex, &waiter->word, FUTEX_WAKE | (was_private ? FUTEX_PRIVATE_FLAG : 0), 1);
+}
+
+/*
+ * Whether the waiter has gone to sleep on its own word, and not only lined up for it: between these
+ * two it looks whether it is in the queue, and in the midst of a move it is in none. Where /proc
+ * does not tell, it is taken to be asleep.
+ */
+static bool is_asleep(const struct futex_waiter *waiter)
+{
+	char path[48], text[64] = "", wanted[48];
+	size_t length;
+	long fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%u/syscall",
+		 load_relaxed(&waiter->interrupt.thread));
+	length = (size_t)snprintf(wanted, sizeof(wanted), "%d %#lx ", SYS_futex,
+				  (unsigned long)&waiter->word);
+	fd = host_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return load_relaxed(&waiter->interrupt.thread) != 0;
+	if (host_call(SYS_read, fd, text, sizeof(text) - 1) <= 0)
+		strcpy(text, wanted);
+	host_call(SYS_close, fd);
+	return strncmp(text, wanted, length) == 0;
 }
 
 /* Moves the waiter to the request's word, as soon as it sleeps. 0 or -errno. */
@@ -319,8 +364,10 @@ static long waiter_move(struct futex_waiter *waiter, const struct futex_wait *wa
 	u32 order = load_relaxed(&waiter->word);
 
 	for (u32 tries = 0;; tries++) {
-		long moved = host_call(SYS_futex, &waiter->word, op, 0, 1, wait->addr, order);
+		long moved = 0;
 
+		if (is_asleep(waiter))
+			moved = host_call(SYS_futex, &waiter->word, op, 0, 1, wait->addr, order);
 		if (moved < 0)
 			return moved;
 		if (moved > 0)

@@ -26,7 +26,7 @@ struct futex_wait {
 	bool is_private;
 	struct futex_word *words; /* (c) or several, with room for one more behind them; or NULL */
 	u32 count;
-	struct futex_word near[2]; /* one word that only futex_waitv() can wait for */
+	struct futex_word near[2];   /* one word that only futex_waitv() can wait for */
 	struct futex_waiter *waiter; /* (q: the waiters' lock) the thread that waits for it */
 };
 

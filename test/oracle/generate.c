@@ -368,6 +368,20 @@ static void ring_draw(struct generator *g, struct program *p)
 	}
 }
 
+/*
+ * What a NOP is given for the second half of its CQE stays in the kernel's request if that posts
+ * none, and comes with the CQE of whoever gets the request's memory next.
+ */
+static void leave_nothing_behind(struct program *program)
+{
+	for (int i = 0; i < program->nops; i++) {
+		struct io_uring_sqe *sqe = &program->ops[i].sqe;
+
+		if (sqe->opcode == IORING_OP_NOP && sqe->flags & IOSQE_CQE_SKIP_SUCCESS)
+			sqe->rw_flags &= ~(int)ORACLE_NOP_CQE32;
+	}
+}
+
 void generate_program(struct program *program, uint64_t seed)
 {
 	static struct generator generator;
@@ -393,4 +407,5 @@ void generate_program(struct program *program, uint64_t seed)
 	most = program->entries > 8 ? 16 : 8;
 	for (g->batch = 0; g->batch < program->nbatches; g->batch++)
 		batch_draw(g, most);
+	leave_nothing_behind(program);
 }

@@ -2,7 +2,8 @@
  * files.c - the descriptors that fuzzed requests may name
  *
  * One of each kind, always at the same numbers, made anew for each input. The
- * fuzzer's own (its corpus, its output) are never among them. One file is the page cache's.
+ * fuzzer's own (its corpus, its output) are never among them. One file is the page cache's
+ * where the scratch directory is on a disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,7 +82,7 @@ static void child_start(void)
 	_exit(0);
 }
 
-/* A file that is only read, so that it can be had under a lease. */
+/* A file that is only read, so that it can be had under a lease; on a tmpfs it is only asked for. */
 static void cached_make(void)
 {
 	static char content[64 * 1024];
@@ -109,8 +110,16 @@ void files_init(void)
 	signal(SIGPIPE, SIG_IGN);
 	child_start();
 	cached_make();
-	for (int fd = 0; fd < FD_END; fd++)
+}
+
+/* At the first input: by then a merge has opened what it writes to. */
+static void note_fuzzers(void)
+{
+	static bool is_noted;
+
+	for (int fd = 0; fd < FD_END && !is_noted; fd++)
 		is_fuzzers[fd] = fcntl(fd, F_GETFD) >= 0;
+	is_noted = true;
 }
 
 s32 files_pick(s32 raw)
@@ -175,6 +184,7 @@ void files_reset(void)
 	static const char content[2 * PAGE] = "content";
 	int pair[2];
 
+	note_fuzzers();
 	close_all();
 	unlink("new");
 	mkdir("d", 0700);

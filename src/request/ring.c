@@ -48,7 +48,7 @@ static struct ring *ring_take_slot(void)
 	struct ring *ring = NULL;
 
 	lock_acquire(&rings_lock);
-	/* One that somebody just looks at is left alone: this may be a handler in the midst of that. */
+	/* One that somebody just looks at is left alone: this may be a handler in its midst. */
 	for (u32 i = 0; i < rings_count && ring == NULL; i++)
 		if (load_relaxed(&rings[i]->life) == RING_FREE && ring_lock_try(rings[i]))
 			ring = rings[i];

@@ -82,7 +82,7 @@ static void child_start(void)
 	_exit(0);
 }
 
-/* A file that is only read, so that it can be had under a lease; on a tmpfs it is only asked for. */
+/* Only read, so that it can be had under a lease; on a tmpfs that is only asked for. */
 static void cached_make(void)
 {
 	static char content[64 * 1024];

@@ -314,7 +314,7 @@ static void difference_report(const struct options *options, const struct progra
 }
 
 /*
- * Run a program twice more on each side of `sides`, and count the outcomes, of those up to four, that
+ * Run a program twice more on each side of `sides`, and count the outcomes, up to four, that
  * `other` does not differ from; with no `other`, those that keep what the model promised.
  * Negative: it cannot be run.
  */

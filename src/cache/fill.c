@@ -46,6 +46,9 @@
 #define COLD_ASKS   16
 #define COLD_PERIOD 16
 
+/* The kernel's readahead is not that far ahead of a reader: two windows of read_ahead_kb. */
+#define BEYOND_READAHEAD (32ull << 20)
+
 /* The kernel's cachestat(2), newer than some headers. Bytes; then pages. */
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
@@ -437,19 +440,34 @@ static void fill_read_done(struct device_read *read, long result)
 		fill_send(fill);
 }
 
-/*
- * Whether the kernel's cache may have some of it. Asked first, because a read, even one that
- * does not wait, has the kernel start its own readahead of what it has not: the device
- * would do everything twice. Where the call is unknown (before Linux 6.5) or refused, the
- * answer is yes.
- */
-static bool kernel_may_have(const struct fill *fill)
+/* Whether some of the range is in the kernel's cache. Where the call is unknown (before Linux 6.5)
+ * or refused, the answer is yes. */
+static bool kernel_has_some(const struct fill *fill, u64 offset, u64 bytes)
 {
-	struct cachestat_range range = {fill->page << PAGE_SHIFT, fill_bytes(fill)};
+	struct cachestat_range range = {offset, bytes};
 	struct cachestat found;
 
 	return host_call(SYS_cachestat, fill->file->buffered_fd, &range, &found, 0) != 0 ||
 	       found.cached > 0;
+}
+
+/*
+ * Whether the kernel's cache may have some of it. Asked first, because a read, even one that
+ * does not wait, has the kernel start its own readahead of what it has not: the device
+ * would do everything twice. So would it if we followed a readahead that somebody else
+ * began: each read of its last window starts the next. A sequence is read there only if the
+ * kernel has what lies beyond any window, too.
+ */
+static bool kernel_may_have(const struct fill *fill)
+{
+	u64 begin = fill->page << PAGE_SHIFT, bytes = fill_bytes(fill), last;
+
+	if (bytes == 0 || !kernel_has_some(fill, begin, bytes))
+		return false;
+	if (fill->count <= FEW_PAGES)
+		return true;
+	last = (load_acquire(&fill->file->size) - 1) & ~((u64)PAGE_BYTES - 1);
+	return kernel_has_some(fill, min_of(begin + BEYOND_READAHEAD, last), PAGE_BYTES);
 }
 
 /* Copies what the kernel has of it: how many bytes. */

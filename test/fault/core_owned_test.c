@@ -10,6 +10,7 @@
 #include <ringside.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -560,6 +561,41 @@ static void what_grew_while_the_file_was_taken_is_seen(void **state)
 		close(others[i]);
 }
 
+/* Pages of the file that the kernel's cache holds. */
+static size_t resident_pages(int fd, size_t size)
+{
+	unsigned char *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	unsigned char *resident = malloc(size / PAGE);
+	size_t count = 0;
+
+	assert_true(map != MAP_FAILED && resident != NULL);
+	assert_int_equal(mincore(map, size, resident), 0);
+	for (size_t i = 0; i < size / PAGE; i++)
+		count += resident[i] & 1;
+	munmap(map, size);
+	free(resident);
+	return count;
+}
+
+/* Else every byte would be read twice, and held twice. */
+static void a_readahead_that_the_kernel_began_is_not_followed(void **state)
+{
+	size_t size = 96u << 20, step = sizeof(buffer);
+	int fd = *(int *)*state;
+
+	if (!rs_own)
+		skip();
+	for (size_t at = 0; at < size; at += step)
+		assert_int_equal(pwrite(fd, buffer, step, (off_t)at), step);
+	assert_int_equal(fsync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	for (size_t at = 0; at < 3 * step; at += step)
+		assert_int_equal(pread(fd, buffer, step, (off_t)at), step);
+	for (size_t at = 0; at < size; at += step)
+		assert_int_equal(read_at(fd, buffer, step, at), step);
+	assert_in_range(resident_pages(fd, size), 0, size / PAGE / 2);
+}
+
 static void a_read_whose_end_no_offset_can_name_is_refused(void **state)
 {
 	int fd = *(int *)*state;
@@ -593,6 +629,7 @@ int main(void)
 		CASE(ownership_can_be_ended_and_begun_again),
 		CASE(a_record_lock_of_the_program_is_not_hindered),
 		CASE(a_read_whose_end_no_offset_can_name_is_refused),
+		CASE(a_readahead_that_the_kernel_began_is_not_followed),
 		CASE(what_grew_while_the_file_was_taken_is_seen),
 		CASE(a_read_over_the_queue_itself_harms_nobody_else),
 		CASE(what_libc_prints_is_read_back),

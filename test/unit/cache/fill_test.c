@@ -273,23 +273,46 @@ static void what_the_kernel_has_in_its_cache_comes_from_there(void **state)
 	close(fd);
 }
 
+/* The first page is in the kernel's cache, the rest is not. */
+static cache_binding open_with_first_page(int fd)
+{
+	unsigned char byte;
+
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
+	assert_int_equal(pread(fd, &byte, 1, 0), 1);
+	return open_with_kernel_cache(fd);
+}
+
 static void what_the_kernel_does_not_have_comes_from_the_device(void **state)
 {
 	int fd = unit_scratch_file(64 * UNIT_PAGE + 100, O_RDONLY);
-	unsigned char byte;
 
 	(void)state;
-	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
-	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
-	assert_int_equal(pread(fd, &byte, 1, 0), 1); /* the first page is there, the rest is not */
-	binding = open_with_kernel_cache(fd);
-	unit_read(&readers[0], binding, 0, 4 * UNIT_PAGE);
+	binding = open_with_first_page(fd);
+	unit_read(&readers[0], binding, 0, 2 * UNIT_PAGE);
 	assert_int_equal(readers[0].verdict, CACHE_DONE);
 	unit_assert_bytes(readers[0].buffer, UNIT_PAGE, 0);
-	assert_true(sim_bytes_are(readers[0].buffer + UNIT_PAGE, 3 * UNIT_PAGE, UNIT_FILE,
-				  UNIT_PAGE, 0));
+	assert_true(
+		sim_bytes_are(readers[0].buffer + UNIT_PAGE, UNIT_PAGE, UNIT_FILE, UNIT_PAGE, 0));
 	assert_int_equal(request_count, 1);
-	expect_request(0, 1, 3);
+	expect_request(0, 1, 1);
+	cache_file_lose(binding);
+	binding = unit_cache_open(UNIT_FILE);
+	close(fd);
+}
+
+static void a_long_fill_asks_the_kernel_only_if_it_has_the_end_of_the_file_too(void **state)
+{
+	int fd = unit_scratch_file(64 * UNIT_PAGE + 100, O_RDONLY);
+
+	(void)state;
+	binding = open_with_first_page(fd);
+	unit_read(&readers[0], binding, 0, 4 * UNIT_PAGE);
+	assert_int_equal(readers[0].verdict, CACHE_DONE);
+	assert_true(sim_bytes_are(readers[0].buffer, 4 * UNIT_PAGE, UNIT_FILE, 0, 0));
+	assert_int_equal(request_count, 1);
+	expect_request(0, 0, 4);
 	cache_file_lose(binding);
 	binding = unit_cache_open(UNIT_FILE);
 	close(fd);
@@ -343,6 +366,7 @@ static const struct CMUnitTest tests[] = {
 	fill_test(more_long_reads_than_there_are_long_fills_begin_with_short_ones),
 	fill_test(what_the_kernel_has_in_its_cache_comes_from_there),
 	fill_test(what_the_kernel_does_not_have_comes_from_the_device),
+	fill_test(a_long_fill_asks_the_kernel_only_if_it_has_the_end_of_the_file_too),
 	fill_test(a_file_that_others_cut_ends_where_it_ends_now),
 };
 

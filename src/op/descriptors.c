@@ -100,22 +100,22 @@ static int pipe_install(struct request *req, const int fds[2])
 OP_ISSUE(pipe)
 {
 	const struct pipe *pipe = request_data(req, struct pipe);
+	bool is_refused = pipe->file_slot && pipe->flags & O_CLOEXEC;
 	u32 flags = pipe->flags;
 	int fds[2];
 	long err;
 
-	if (pipe->file_slot && flags & O_CLOEXEC)
-		return request_done(req, -EINVAL);
 	if (pipe->file_slot)
 		flags |= O_CLOEXEC; /* for the moment until they are private */
 	err = host_call(SYS_pipe2, fds, flags);
 	if (err)
 		return request_done(req, err);
-	if (pipe->file_slot)
+	if (pipe->file_slot && !is_refused)
 		return request_done(req, pipe_install(req, fds));
 	file_forget(fds[0]);
 	file_forget(fds[1]);
-	err = copy_to_user((void *)pipe->user_fds, fds, sizeof(fds));
+	/* Refused late, as there: a pipe that cannot be made at all says so first. */
+	err = is_refused ? -EINVAL : copy_to_user((void *)pipe->user_fds, fds, sizeof(fds));
 	if (err) {
 		host_call(SYS_close, fds[0]);
 		host_call(SYS_close, fds[1]);

@@ -322,6 +322,9 @@ static void a_pipe_is_made_as_fixed_files(void **state)
 	assert_int_equal(pipe_run(fds, 0, 1), -ENXIO);
 	assert_int_equal(io_uring_register_files(&ring, none, 6), 0);
 	assert_int_equal(pipe_run(fds, O_CLOEXEC, 1), -EINVAL);
+	/* A pipe for notifications, where none can be had: that is said first. */
+	if (pipe2(fds, O_EXCL) < 0)
+		assert_int_equal(pipe_run(fds, O_CLOEXEC | O_EXCL, 1), -errno);
 	assert_int_equal(pipe_run(fds, 0, 2), 0);
 	assert_int_equal(run_fixed(IORING_OP_WRITE, 2, "slot", 4), 4);
 	assert_int_equal(run_fixed(IORING_OP_READ, 1, buffer, 4), 4);

@@ -25,8 +25,10 @@ static uint8_t draw_socket(struct generator *g)
 	static const uint8_t objects[] = {OBJ_UNIX_A,  OBJ_UNIX_B,     OBJ_DGRAM_A,
 					  OBJ_TCP_A,   OBJ_LISTEN_TCP, OBJ_PIPE_R,
 					  OBJ_FILE_RO, OBJ_CLOSED,     OBJ_EVENT};
+	const uint8_t object = objects[draw_below(g, sizeof(objects))];
 
-	return objects[draw_below(g, sizeof(objects))];
+	/* A worker may be about to close the file. */
+	return object == OBJ_FILE_RO && !claim_try(g, object, false) ? OBJ_CLOSED : object;
 }
 
 static void make_draw(struct generator *g)

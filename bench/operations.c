@@ -1,5 +1,5 @@
 /*
- * operations.c - cases that are no reads and no NOPs: messages between threads, and opening files
+ * operations.c - other cases: messages between threads, opening files, provided buffers
  *
  * Entry:       the functions named in cases.def
  * Locks:       none; the partner of a message case has a thread and a ring of its own, and
@@ -11,10 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/workload.h"
+
+#define RECYCLED 64 /* bytes of a provided buffer */
 
 /* The second thread of a message case, from the first slice on. */
 static struct partner {
@@ -192,4 +195,82 @@ uint64_t files_opened_and_closed(struct workload *load, uint64_t ops)
 		batch_run(load, results);
 	}
 	return done;
+}
+
+/* A ring of provided buffers. One a process: a workload has one case. */
+static struct {
+	struct io_uring_buf_ring *ring;
+	unsigned int count; /* a power of two */
+	char (*memory)[RECYCLED];
+	int fd; /* always readable */
+} provided;
+
+static void buffer_give(unsigned int id, int offset)
+{
+	io_uring_buf_ring_add(provided.ring, provided.memory[id], RECYCLED, (unsigned short)id,
+			      (int)provided.count - 1, offset);
+}
+
+static void buffers_provide(struct workload *load, unsigned int count)
+{
+	struct io_uring_buf_reg reg = {.ring_entries = count, .bgid = 1};
+	int err;
+
+	provided.count = count;
+	provided.fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	provided.ring = mmap(NULL, count * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	provided.memory = calloc(count, RECYCLED);
+	if (provided.fd < 0 || provided.ring == MAP_FAILED || !provided.memory)
+		fail("no memory for buffers, or no /dev/zero");
+	reg.ring_addr = (uintptr_t)provided.ring;
+	err = io_uring_register_buf_ring(&load->ring, &reg, 0);
+	if (err)
+		fail("io_uring_register_buf_ring: %s", strerror(-err));
+	for (unsigned int i = 0; i < count; i++)
+		buffer_give(i, (int)i);
+	io_uring_buf_ring_advance(provided.ring, (int)count);
+}
+
+/* Each read takes the buffer that is next; after the batch all are given back, at the end. */
+static uint64_t buffers_recycled(struct workload *load, unsigned int count, uint64_t ops)
+{
+	uint64_t done = 0;
+
+	if (!provided.ring)
+		buffers_provide(load, count);
+	do {
+		struct io_uring_cqe *cqe;
+		unsigned int head, seen = 0;
+
+		for (unsigned int i = 0; i < BENCH_DEPTH; i++) {
+			struct io_uring_sqe *sqe = io_uring_get_sqe(&load->ring);
+
+			io_uring_prep_read(sqe, provided.fd, NULL, RECYCLED, 0);
+			sqe->flags |= IOSQE_BUFFER_SELECT;
+			sqe->buf_group = 1;
+		}
+		if (io_uring_submit_and_wait(&load->ring, BENCH_DEPTH) != BENCH_DEPTH)
+			fail("a batch was not taken whole");
+		io_uring_for_each_cqe(&load->ring, head, cqe)
+		{
+			if (cqe->res != RECYCLED || !(cqe->flags & IORING_CQE_F_BUFFER))
+				fail("a read into a provided buffer returned %d", cqe->res);
+			buffer_give(cqe->flags >> IORING_CQE_BUFFER_SHIFT, (int)seen++);
+		}
+		io_uring_cq_advance(&load->ring, seen);
+		io_uring_buf_ring_advance(provided.ring, (int)seen);
+		done += seen;
+	} while (done < ops);
+	return done;
+}
+
+uint64_t buffers_64_recycled(struct workload *load, uint64_t ops)
+{
+	return buffers_recycled(load, 64, ops);
+}
+
+uint64_t buffers_32768_recycled(struct workload *load, uint64_t ops)
+{
+	return buffers_recycled(load, 32768, ops);
 }

@@ -65,6 +65,8 @@ uint64_t pipeline(struct workload *load, const struct engine *engine, uint64_t o
 /* operations.c */
 uint64_t messages_there_and_back(struct workload *load, uint64_t ops);
 uint64_t files_opened_and_closed(struct workload *load, uint64_t ops);
+uint64_t buffers_64_recycled(struct workload *load, uint64_t ops);
+uint64_t buffers_32768_recycled(struct workload *load, uint64_t ops);
 
 /* echo.c */
 uint64_t echo_1(struct workload *load, uint64_t ops);

@@ -163,7 +163,7 @@ static void kicks_begin(struct ring *ring)
 	ring->kick_round++;
 }
 
-/* A sleeper woke, who fell asleep in that `round`: it looks, and others may be left who have not. */
+/* A sleeper woke, who fell asleep in that `round`: it looks now. Others may be left. */
 static void kicks_go_on(struct ring *ring, u32 round)
 {
 	rs_assert(ring->kicks <= ring->sleepers);

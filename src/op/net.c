@@ -156,6 +156,7 @@ struct accept {
 	s32 flags;
 	u32 file_slot; /* sqe->file_index */
 	bool is_polled;
+	bool is_last; /* the CQ was full when the connection that a worker fetches was seen */
 };
 
 OP_PREP(accept)
@@ -207,7 +208,8 @@ static bool accept_goes_on(struct request *req)
 	/* TCP says whether there is another one. */
 	req->cqe_flags =
 		poll_now(fd, EPOLLIN) & EPOLLIN && is_tcp(fd) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
-	if (req->result < 0 || !(req->flags & REQ_MULTISHOT) || !ring_cq_has_room(req->ring))
+	if (req->result < 0 || !(req->flags & REQ_MULTISHOT) || accept->is_last ||
+	    !ring_cq_has_room(req->ring))
 		return false;
 	request_post_more(req, req->result, req->cqe_flags);
 	req->cqe_flags = 0;
@@ -235,8 +237,10 @@ OP_ISSUE(accept)
 
 		if (ready < 0)
 			return request_done(req, ready);
-		if (ready & EPOLLIN)
+		if (ready & EPOLLIN) {
+			accept->is_last = !ring_cq_has_room(req->ring);
 			return ISSUE_PUNT;
+		}
 		/* What does not listen, or is broken, the call says so of at once. */
 		if (ready == 0 && socket_option(fd, SO_ACCEPTCONN) == 1)
 			return req->flags & REQ_NOWAIT ? request_done(req, -EAGAIN) : ISSUE_POLL;

@@ -242,6 +242,35 @@ static void an_accept_ends_with_the_connection_whose_cqe_finds_no_room(void **st
 	close(listener);
 }
 
+/* accept() of a blocking socket can block, so a worker makes it; by then there is room again. */
+static void an_accept_that_found_no_room_ends_however_late_its_connection_is_fetched(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t size = sizeof(address.sun_family);
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	int client = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct io_uring ring;
+	struct told told;
+
+	(void)state;
+	core_ring(&ring, 2, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	size = sizeof(address);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&address, size), 0);
+	fill_cq(&ring);
+	CORE_PREP(&ring, SHOTS, io_uring_prep_multishot_accept, listener, NULL, NULL, 0);
+	assert_int_equal(io_uring_submit(&ring), 1);
+	told = take_until_it_ends(&ring);
+	assert_int_equal(told.more, 0);
+	assert_true(told.last >= 0);
+	close(told.last);
+	io_uring_queue_exit(&ring);
+	close(client);
+	close(listener);
+}
+
 static void a_timeout_that_repeats_ends_where_there_is_no_room(void **state)
 {
 	struct __kernel_timespec time = {.tv_nsec = 1000000};
@@ -366,6 +395,8 @@ int main(void)
 		cmocka_unit_test(polls_that_fire_into_a_full_cq_are_kept),
 		cmocka_unit_test(a_multishot_request_ends_with_the_cqe_that_finds_no_room),
 		cmocka_unit_test(an_accept_ends_with_the_connection_whose_cqe_finds_no_room),
+		cmocka_unit_test(
+			an_accept_that_found_no_room_ends_however_late_its_connection_is_fetched),
 		cmocka_unit_test(a_timeout_that_repeats_ends_where_there_is_no_room),
 		cmocka_unit_test(a_ring_with_a_backlog_can_be_closed),
 		cmocka_unit_test(random_sqes_never_crash),

@@ -24,6 +24,7 @@
 
 #include "program.h"
 
+#define FILES             6 /* objects and names below are regular files, and the same ones */
 #define CHANNELS          10
 #define WAITING_MAX       24
 #define TAIL_MAX          3
@@ -102,6 +103,7 @@ struct generator {
 	bool connected[4];
 	uint8_t slots[PROGRAM_SLOTS]; /* fixed files, as they are now */
 	bool was_in_slot[256];        /* objects that fixed files may hold open */
+	bool was_spliced[FILES];      /* pipes may have pages of these */
 	uint8_t buffer_slots[PROGRAM_BUFFERS];
 };
 

@@ -16,8 +16,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define FILES 6 /* objects and names below this are regular files, and the same ones */
-
 static uint32_t draw_length(struct generator *g)
 {
 	static const uint32_t lengths[] = {0, 1, 7, 100, 512, 1000, 4096, 4097, 8000, 8192};

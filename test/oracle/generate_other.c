@@ -17,7 +17,6 @@
 #include <linux/futex.h>
 #include <sys/wait.h>
 
-#define FILES         6    /* objects below this are regular files */
 #define SLOT_OF_OTHER 0xfe /* a fixed file that is no object */
 
 #define FUTEX2_U32     2u
@@ -96,12 +95,18 @@ static bool splice_draw(struct generator *g)
 		return false;
 	if (!claim_try(g, file, true))
 		return false;
+	/* A pipe has pages of the file itself, not copies: who writes it meanwhile changes them. */
+	for (int i = 0; i < FILES; i++) {
+		if (g->was_spliced[i] && !claim_try(g, i, true))
+			return false;
+	}
 	if (pick < 4)
 		in = file, out = OBJ_SPLICE_W;
 	else if (pick < 6)
 		in = pick == 4 ? OBJ_SPLICE_R : OBJ_OTHER_R, out = file;
 	else if (pick == 6)
 		in = file, out = file;
+	g->was_spliced[file] |= in == file;
 	op = op_add(g, draw_percent(g, 25) ? IORING_OP_TEE : IORING_OP_SPLICE);
 	op_set_fd(op, draw_percent(g, 97) ? out : OBJ_CLOSED);
 	op->second_fd.kind = REF_OBJ;

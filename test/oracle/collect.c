@@ -10,6 +10,7 @@
 
 #include "collect.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -111,14 +112,56 @@ static void worker_split(struct worker *worker, const struct collect_options *op
 	}
 }
 
+/* One file of a thread under /proc, as it is, onto stderr. What cannot be read is left out. */
+static void tell_file(pid_t pid, const char *thread, const char *name)
+{
+	char path[300], text[2000];
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/%s", (int)pid, thread, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	got = read(fd, text, sizeof(text));
+	if (got > 0)
+		fprintf(stderr, "%s of thread %s: %.*s\n", name, thread, (int)got, text);
+	close(fd);
+}
+
+/* A hang may not come twice: where its threads are is told while they are there. */
+static void tell_threads(pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	if (!threads)
+		return;
+	while ((entry = readdir(threads))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		tell_file(pid, entry->d_name, "stat");
+		tell_file(pid, entry->d_name, "syscall");
+		tell_file(pid, entry->d_name, "stack");
+	}
+	closedir(threads);
+}
+
 /* The child is gone or must go: the program it was at has that as its outcome. */
 static void worker_end(struct worker *worker, bool hangs, int count)
 {
 	char *outcome = NULL;
 	int status = 0;
 
-	if (hangs)
+	if (hangs) {
+		fprintf(stderr, "oracle: process %d (%s) hangs\n", (int)worker->pid,
+			worker->side->library ? "ringside" : "kernel");
+		tell_threads(worker->pid);
 		kill(worker->pid, SIGKILL);
+	}
 	waitpid(worker->pid, &status, 0);
 	close(worker->pipe);
 	worker->pid = 0;

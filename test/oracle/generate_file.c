@@ -67,6 +67,24 @@ static void buffers_mend(struct op *op)
 	}
 }
 
+/*
+ * A direct write of a length that is refused has written what comes before the extent with its odd
+ * end, and who asked does not know how the file is laid out. From an odd position on it writes
+ * nothing.
+ */
+static void direct_write_mend(struct op *op)
+{
+	uint64_t length = op->sqe.len;
+
+	if (op->sqe.opcode == IORING_OP_WRITEV) {
+		length = 0;
+		for (int i = 0; i < op->niov; i++)
+			length += op->iov[i].len;
+	}
+	if (length % 512)
+		op->off.v = 1;
+}
+
 static bool rw_draw(struct generator *g)
 {
 	static const uint8_t opcodes[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READV,
@@ -106,6 +124,8 @@ static bool rw_draw(struct generator *g)
 	}
 	if (writes && offset == UINT64_MAX)
 		buffers_mend(op);
+	if (writes && file == OBJ_FILE_DIRECT)
+		direct_write_mend(op);
 	if (draw_percent(g, 4))
 		op->sqe.rw_flags = draw_percent(g, 50) ? 1U << draw_below(g, 32) : 0x2;
 	/* Whether a page is there, or free of writeback, is nobody's promise. */
@@ -130,6 +150,8 @@ static bool rw_fixed_draw(struct generator *g)
 	op_set_file(g, op, file);
 	op->off.v = offset;
 	op->sqe.len = draw_length(g);
+	if (writes && file == OBJ_FILE_DIRECT)
+		direct_write_mend(op);
 	op->sqe.buf_index = (uint16_t)buffer;
 	if (memory < PROGRAM_BUFFERS) {
 		op->addr.kind = REF_FIXED;

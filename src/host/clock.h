@@ -10,6 +10,7 @@
 
 #define NS_PER_SEC 1000000000ull
 #define NS_PER_MS  1000000ull
+#define NS_PER_US  1000ull
 
 /* Nanoseconds of CLOCK_MONOTONIC, _BOOTTIME or _REALTIME; through the vDSO, no system call. */
 static inline u64 clock_ns(clockid_t clock)

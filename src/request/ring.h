@@ -68,6 +68,15 @@ struct ring_events {
 	bool cache_is_added;
 };
 
+/* Whether a wait awaits a message before it sleeps (wait.c). */
+struct ring_await {
+	u32 messages;   /* (a) sent to the ring, ever */
+	u32 answers;    /* waits in a row that ended with one, up to a limit */
+	u32 late;       /* answers in a row that took long */
+	u32 doublings;  /* of the next pause */
+	u64 not_before; /* CLOCK_MONOTONIC, nanoseconds: the end of the last one */
+};
+
 /* What an enabled ring is limited to (IORING_REGISTER_RESTRICTIONS). Bits by number. */
 struct restrictions {
 	bool is_registered;
@@ -154,13 +163,14 @@ struct ring {
 	struct ring_events events;
 	/* (a) somebody sleeps on epoll_fd: task work must write wake_fd */
 	u32 wants_wake;
-	u32 kicks;             /* (r) sleepers that have not looked since CQEs were posted */
-	u32 kick_round;        /* (r) counts the posts that found sleepers */
-	u64 slept_until;       /* (r) a sleeper wakes by then; TIMER_NEVER: none may */
-	u32 enters_since_poll; /* (r) enters since the events were last looked at */
-	u32 idle_ticks;        /* (r) ticks of the reactor without an enter */
-	u64 tick_enter_count;  /* (r) enter_count at the last tick */
-	u64 watched_until;     /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */
+	struct ring_await await; /* (r) to store */
+	u32 kicks;               /* (r) sleepers that have not looked since CQEs were posted */
+	u32 kick_round;          /* (r) counts the posts that found sleepers */
+	u64 slept_until;         /* (r) a sleeper wakes by then; TIMER_NEVER: none may */
+	u32 enters_since_poll;   /* (r) enters since the events were last looked at */
+	u32 idle_ticks;          /* (r) ticks of the reactor without an enter */
+	u64 tick_enter_count;    /* (r) enter_count at the last tick */
+	u64 watched_until;       /* (r) ATTEND_EPOLL: when the reactor wakes for a timer */
 
 	/* Registered things (resource.c, syscall/register.c) */
 	struct resource_table files, buffers; /* (r) */

@@ -2,7 +2,7 @@
 #
 # mariadb.sh - MariaDB under ringside, with the kernel's rings refused
 #
-# usage: [SECONDS_OF_LOAD=120] test/clients/mariadb.sh BUILD
+# usage: [SECONDS_OF_LOAD=20] test/clients/mariadb.sh BUILD
 #
 # InnoDB uses liburing.so: one thread waits for completions while others submit
 # reads ahead and writes of pages, on files that it opened with O_DIRECT. The
@@ -11,7 +11,7 @@
 # What must not be lost is known outside of the database. Transfers between
 # accounts leave the sum as it is; a writer notes each row that was committed,
 # once the server has said so. Both hold after a load of SECONDS_OF_LOAD
-# (default 10), and after the server was killed under that load and has recovered.
+# (default 120), and after the server was killed under that load and has recovered.
 #
 # The server listens on a socket in the scratch directory and nowhere else.
 
@@ -26,7 +26,7 @@ PATH=$PATH:/usr/sbin:/sbin
 need mariadbd mariadb-server-core
 need mariadb-slap mariadb-client
 
-load_seconds=${SECONDS_OF_LOAD:-10}
+load_seconds=${SECONDS_OF_LOAD:-120}
 case_limit=$((load_seconds + 240)) # of one server: a start, loads, a shutdown
 data=$scratch/data
 # A socket's path has room for 107 bytes, which a build directory may exceed.

@@ -87,6 +87,16 @@ static void drive(struct ring *ring)
 	ring_commit(ring);
 }
 
+/* Last thing with a ring that it drove. */
+static void let_go(struct ring *ring)
+{
+	/* A request may have let go of the lock, and the ring's last descriptor was closed:
+	 * ring_end() may sleep until that request, or one behind it, is done. */
+	if (unlikely(ring->life != RING_ALIVE))
+		wait_wake(ring);
+	ring_unlock(ring);
+}
+
 void reactor_look_at_others(const struct ring *posted)
 {
 	struct ring *ring;
@@ -99,7 +109,7 @@ void reactor_look_at_others(const struct ring *posted)
 		if (ring->life == RING_ALIVE && ring_has_pending(ring) && ring->sleepers == 0 &&
 		    !ring_is_deferred(ring))
 			drive(ring);
-		ring_unlock(ring);
+		let_go(ring);
 	}
 }
 
@@ -248,7 +258,7 @@ static u64 visit(struct ring *ring)
 		else if (ring->attendance == ATTEND_EPOLL)
 			sleep_ns = watched_sleep(ring);
 	}
-	ring_unlock(ring);
+	let_go(ring);
 	return sleep_ns;
 }
 
@@ -275,7 +285,7 @@ static void watched_event(struct ring *ring)
 				unwatch(ring);
 		}
 	}
-	ring_unlock(ring);
+	let_go(ring);
 }
 
 /* Each ring's descriptor is looked at by a system call: once a second is enough. */

@@ -17,6 +17,7 @@
 #include "host/usercopy.h"
 #include "op/msg_ring.h"
 #include "request/reactor.h"
+#include "request/wait.h"
 #include "syscall/internal.h"
 #include "syscall/syscall.h"
 
@@ -418,6 +419,8 @@ long syscall_register(u32 fd, u32 opcode, void *user_arg, u32 nr_args)
 	/* Tags may have been posted. */
 	if (ring->life == RING_ALIVE)
 		ring_commit(ring);
+	else
+		wait_wake(ring); /* ring_end() may sleep for a request that ran here */
 	descriptor_end_if_unnamed(ring);
 	ring_unlock(ring);
 	return result;

@@ -369,6 +369,68 @@ static void two_threads_exchange_messages(void **state)
 	io_uring_queue_exit(&two.ring);
 }
 
+#define WRITES 64
+
+/* A ring that is nearly always in use: its thread writes all the time. */
+struct writer {
+	struct io_uring ring;
+	pthread_t thread;
+	bool is_done;
+};
+
+static void *write_all_the_time(void *argument)
+{
+	static char bytes[1 << 20];
+	struct writer *writer = argument;
+	FILE *file = tmpfile();
+
+	while (!__atomic_load_n(&writer->is_done, __ATOMIC_ACQUIRE)) {
+		for (int i = 0; i < WRITES; i++)
+			CORE_PREP(&writer->ring, 1, io_uring_prep_write, fileno(file), bytes,
+				  sizeof(bytes), 0);
+		io_uring_submit_and_wait(&writer->ring, WRITES);
+		io_uring_cq_advance(&writer->ring, io_uring_cq_ready(&writer->ring));
+	}
+	fclose(file);
+	return NULL;
+}
+
+static void *close_ring(void *fd)
+{
+	return (void *)(long)close(*(int *)fd);
+}
+
+static void a_ring_whose_last_message_is_on_its_way_silently_is_closed(void **state)
+{
+	struct writer writer = {.is_done = false};
+	struct io_uring sender;
+	pthread_t closer;
+
+	(void)state;
+	core_ring(&writer.ring, WRITES, 0);
+	assert_int_equal(pthread_create(&writer.thread, NULL, write_all_the_time, &writer), 0);
+	for (int i = 0; i < 8; i++) {
+		struct timespec limit, moment = {.tv_nsec = 2000000};
+		struct io_uring_sqe *sqe;
+
+		core_ring(&sender, 4, IORING_SETUP_SQPOLL);
+		sqe = newer_sqe(&sender, IORING_OP_MSG_RING, writer.ring.ring_fd,
+				(void *)IORING_MSG_DATA, 0, 1);
+		sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+		assert_int_equal(io_uring_submit(&sender), 1);
+		nanosleep(&moment, NULL); /* its thread now waits for the lock of the other ring */
+		clock_gettime(CLOCK_REALTIME, &limit);
+		limit.tv_sec += 10;
+		assert_int_equal(pthread_create(&closer, NULL, close_ring, &sender.ring_fd), 0);
+		assert_int_equal(pthread_timedjoin_np(closer, NULL, &limit), 0);
+		sender.ring_fd = -1;
+		io_uring_queue_exit(&sender);
+	}
+	__atomic_store_n(&writer.is_done, true, __ATOMIC_RELEASE);
+	pthread_join(writer.thread, NULL);
+	io_uring_queue_exit(&writer.ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +446,7 @@ int main(void)
 		cmocka_unit_test(a_message_signals_an_eventfd),
 		cmocka_unit_test(a_message_needs_no_ring_of_its_own),
 		cmocka_unit_test(two_threads_exchange_messages),
+		cmocka_unit_test(a_ring_whose_last_message_is_on_its_way_silently_is_closed),
 	};
 
 	core_require_rings();

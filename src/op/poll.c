@@ -113,16 +113,15 @@ static bool find_poll(struct request *req, void *arg)
 	return false;
 }
 
-/* Takes the poll out, changes it, and starts it again as if it were new. */
+/* The poll was taken out: it is changed, and starts again as if it were new. Whether it is a
+ * multishot one it keeps, whatever the update's flags say of that. */
 static void poll_update(struct request *poll_req, const struct poll_remove *update)
 {
 	struct poll_add *poll = request_data(poll_req, struct poll_add);
 
 	pending_remove(poll_req);
-	if (update->flags & IORING_POLL_UPDATE_EVENTS) {
+	if (update->flags & IORING_POLL_UPDATE_EVENTS)
 		poll->events = update->events;
-		poll->is_multi = update->flags & IORING_POLL_ADD_MULTI;
-	}
 	if (update->flags & IORING_POLL_UPDATE_USER_DATA)
 		poll_req->user_data = update->new_user_data;
 	ring_ready_add(poll_req->ring, poll_req);

@@ -1,6 +1,6 @@
 /*
  * core_operations_test.c - SPLICE, TEE, extended attributes, PIPE, FIXED_FD_INSTALL, EPOLL_WAIT,
- * WAITID, and what a NOP can be asked for
+ * WAITID, updates of polls, and what a NOP can be asked for
  */
 #include "core_newer.h"
 
@@ -575,6 +575,62 @@ static void a_nop_looks_for_what_it_is_asked_to(void **state)
 	assert_int_equal(nop_run(64, 0, 0, 0), -EINVAL);
 }
 
+static void update_events(__u64 user_data, unsigned flags)
+{
+	struct io_uring_sqe *sqe = newer_sqe(&ring, IORING_OP_POLL_REMOVE, -1, (void *)user_data,
+					     IORING_POLL_UPDATE_EVENTS | flags, 2);
+
+	sqe->poll32_events = POLLIN | POLLPRI;
+	assert_int_equal(core_run(&ring, 2), 0);
+}
+
+static int next_of_poll(unsigned *flags)
+{
+	struct __kernel_timespec limit = {.tv_sec = 10};
+	struct io_uring_cqe *cqe;
+	int result;
+
+	assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &limit), 0);
+	assert_int_equal(cqe->user_data, 1);
+	result = cqe->res;
+	*flags = cqe->flags;
+	io_uring_cqe_seen(&ring, cqe);
+	return result;
+}
+
+static void a_poll_stays_multishot_or_not_when_its_events_are_updated(void **state)
+{
+	unsigned flags;
+	char byte;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	newer_sqe(&ring, IORING_OP_POLL_ADD, fds[0], NULL, IORING_POLL_ADD_MULTI, 1)
+		->poll32_events = POLLIN;
+	assert_int_equal(io_uring_submit(&ring), 1);
+	update_events(1, 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(write(fds[1], "x", 1), 1);
+		assert_int_equal(next_of_poll(&flags), POLLIN);
+		assert_int_equal(flags, IORING_CQE_F_MORE);
+		assert_int_equal(read(fds[0], &byte, 1), 1);
+	}
+	newer_sqe(&ring, IORING_OP_POLL_REMOVE, -1, (void *)1, 0, 2)->flags =
+		IOSQE_CQE_SKIP_SUCCESS;
+	assert_int_equal(io_uring_submit(&ring), 1);
+	assert_int_equal(next_of_poll(&flags), -ECANCELED);
+
+	newer_sqe(&ring, IORING_OP_POLL_ADD, fds[0], NULL, 0, 1)->poll32_events = POLLIN;
+	assert_int_equal(io_uring_submit(&ring), 1);
+	update_events(1, IORING_POLL_ADD_MULTI);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(next_of_poll(&flags), POLLIN);
+	assert_int_equal(flags, 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -593,6 +649,7 @@ int main(void)
 		cmocka_unit_test(a_wait_for_a_child_may_be_cancelled_or_not_begin),
 		cmocka_unit_test(a_stopped_child_is_waited_for),
 		cmocka_unit_test(a_nop_looks_for_what_it_is_asked_to),
+		cmocka_unit_test(a_poll_stays_multishot_or_not_when_its_events_are_updated),
 	};
 
 	core_require_rings();

@@ -28,7 +28,8 @@ struct splice {
 	u32 len, flags;
 	s32 fd_in;
 	bool is_tee;
-	struct file *in; /* from the first wait on: a reference */
+	struct file *in;              /* from the first wait on: a reference */
+	struct resource *in_resource; /* FD_IN_FIXED: the fixed file in use, or NULL */
 };
 
 static int splice_prep_common(struct request *req, const struct io_uring_sqe *sqe)
@@ -69,6 +70,8 @@ OP_CLEANUP(splice)
 
 	if (splice->in != NULL)
 		file_put(splice->in);
+	if (splice->in_resource != NULL)
+		resource_put(req->ring, splice->in_resource);
 }
 
 /* What is not all that was asked for breaks links. */
@@ -83,7 +86,7 @@ static void splice_done(struct request *req, long n)
 static int input_fd(struct request *req)
 {
 	struct splice *splice = request_data(req, struct splice);
-	const struct resource *resource;
+	struct resource *resource;
 
 	if (splice->in != NULL)
 		return file_fd(splice->in);
@@ -92,6 +95,8 @@ static int input_fd(struct request *req)
 	resource = resource_lookup(&req->ring->files, (u32)splice->fd_in);
 	if (resource == NULL || resource->file == NULL)
 		return -EBADF;
+	resource->refs++; /* its tag is posted when this request, too, is done with it */
+	splice->in_resource = resource;
 	file_get(resource->file);
 	splice->in = resource->file;
 	return file_fd(splice->in);

@@ -182,6 +182,37 @@ static void a_splice_takes_a_fixed_file(void **state)
 	}
 }
 
+static void a_fixed_file_is_in_use_until_a_splice_from_it_is_done(void **state)
+{
+	int sockets[2], pipes[2], fds[2], none = -1;
+	__u64 tags[2] = {10, 11}, no_tag = 0;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(
+		io_uring_register_files_tags(&ring, (int[]){pipes[0], sockets[0]}, tags, 2), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		splice_sqe((int)i, -1, fds[1], -1, 8)->splice_flags = SPLICE_F_FD_IN_FIXED;
+		assert_int_equal(io_uring_submit(&ring), 1);
+		newer_nothing_comes(&ring);
+		assert_int_equal(io_uring_register_files_update_tag(&ring, i, &none, &no_tag, 1),
+				 1);
+		newer_nothing_comes(&ring);
+		assert_int_equal(write(i ? sockets[1] : pipes[1], "spliced", 7), 7);
+		assert_int_equal(core_result(&ring, 1), 7);
+		assert_int_equal(core_result(&ring, tags[i]), 0);
+		holds(fds[0], "spliced");
+	}
+	assert_int_equal(io_uring_unregister_files(&ring), 0);
+	for (int i = 0; i < 2; i++) {
+		close(sockets[i]);
+		close(pipes[i]);
+		close(fds[i]);
+	}
+}
+
 static void a_splice_from_a_socket_waits_too(void **state)
 {
 	int sockets[2], fds[2];
@@ -638,6 +669,7 @@ int main(void)
 		cmocka_unit_test(a_splice_between_pipes_waits_for_bytes),
 		cmocka_unit_test(a_splice_between_pipes_waits_for_room),
 		cmocka_unit_test(a_splice_takes_a_fixed_file),
+		cmocka_unit_test(a_fixed_file_is_in_use_until_a_splice_from_it_is_done),
 		cmocka_unit_test(a_splice_from_a_socket_waits_too),
 		cmocka_unit_test(a_tee_leaves_the_bytes_where_they_are),
 		cmocka_unit_test(attributes_are_set_and_read_by_file_and_by_path),

@@ -87,7 +87,7 @@ OP_ISSUE(futex_wait)
 	if (wait->mask == 0 || wait->addr % sizeof(value))
 		return request_done(req, -EINVAL);
 	if (wait->words != NULL) {
-		err = wait->mask == FUTEX_BITSET_MATCH_ANY ? find_word(wait->words) : -EINVAL;
+		err = find_word(wait->words);
 		if (err)
 			return request_done(req, err);
 	}
@@ -95,6 +95,9 @@ OP_ISSUE(futex_wait)
 		return request_done(req, -EFAULT);
 	if (value != wait->value)
 		return request_done(req, -EAGAIN);
+	/* The call for several words knows no mask. */
+	if (wait->words != NULL && wait->mask != FUTEX_BITSET_MATCH_ANY)
+		return request_done(req, -EINVAL);
 	err = futex_wait_arm(req);
 	return err ? request_done(req, err) : ISSUE_WAITING;
 }

@@ -191,6 +191,8 @@ static void words_of_a_node_are_waited_for_and_woken(void **state)
 		pair[1] = ~0u;
 		futex_sqe(NEWER_OP_FUTEX_WAIT, pair, 5, ALL, flags[i], 1);
 		assert_int_equal(core_run(&ring, 1), -EAGAIN);
+		futex_sqe(NEWER_OP_FUTEX_WAIT, pair, 5, 1, flags[i], 1);
+		assert_int_equal(core_run(&ring, 1), -EAGAIN);
 		wait_on(pair, ALL, flags[i], 1);
 		wait_on(pair, ALL, flags[i], 1);
 		assert_int_equal(wake_by_request(pair, 9, ALL, flags[i]), 2);

@@ -346,7 +346,9 @@ static void ring_draw(struct generator *g, struct program *p)
 		p->cq_entries = 256;
 	} else if (draw_percent(g, 25)) {
 		p->setup_flags |= IORING_SETUP_CQSIZE;
-		p->cq_entries = 16 + draw_below(g, 20);
+		/* At least 32: what a repeating poll posts as it is armed, and what a worker
+		 * posts, come as fast as they can, and the poll ends if it is without room. */
+		p->cq_entries = 17 + draw_below(g, 20);
 	}
 	if (draw_percent(g, 10)) {
 		p->setup_flags |= IORING_SETUP_R_DISABLED;

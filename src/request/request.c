@@ -132,11 +132,7 @@ void request_free(struct request *req)
 
 static void complete_stats(struct ring *ring, const struct request *req)
 {
-	struct stats_op *op = &ring->stats->ops[req->opcode];
-
-	op->count++;
-	if (req->result < 0)
-		op->errors++;
+	stats_count_op(ring->stats, req->opcode, req->result);
 	if (ring->is_submitting)
 		stats_count(ring->stats, COUNTER_INLINE, 1);
 	if (unlikely(stats_has_latency))

@@ -174,7 +174,7 @@ static u32 submit_nops(struct ring *ring, u32 count)
 		cq_write(&ring->cq, &ring->memory, load_relaxed(&sqe->user_data), 0, 0, NULL);
 		done++;
 	}
-	ring->stats->ops[IORING_OP_NOP].count += done;
+	stats_add(ring->stats, &ring->stats->ops[IORING_OP_NOP].count, done);
 	return done;
 }
 
@@ -214,7 +214,7 @@ static u32 submit_hits(struct ring *ring, u32 count)
 		cq_write(&ring->cq, &ring->memory, user_data[copied], (s32)hits[copied].count, 0,
 			 NULL);
 	}
-	ring->stats->ops[IORING_OP_READ].count += copied;
+	stats_add(ring->stats, &ring->stats->ops[IORING_OP_READ].count, copied);
 	if (copied > 0)
 		stats_count(ring->stats, COUNTER_CACHE_HITS, copied);
 	return copied;

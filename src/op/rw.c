@@ -633,14 +633,17 @@ static enum issue_verdict read_into_provided(struct request *req)
 	if (err)
 		return request_done(req, err);
 	verdict = rw_issue(req, false);
-	if (verdict == ISSUE_POLL)
-		buffers_put_back(req); /* others may need it more while this one waits */
-	else if (verdict != ISSUE_DONE)
+	if (verdict == ISSUE_POLL) {
+		/* Others may need it more while this one waits. One of a list is kept, as there. */
+		if (req->buffer == NULL)
+			buffers_put_back(req);
+	} else if (verdict != ISSUE_DONE) {
 		buffers_used(req, rw->wanted, 1);
-	else if (req->result < 0 && req->buffer == NULL)
+	} else if (req->result < 0 && req->buffer == NULL) {
 		buffers_put_back(req);
-	else
+	} else {
 		buffers_used(req, req->result, 1);
+	}
 	return verdict;
 }
 

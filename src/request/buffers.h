@@ -5,7 +5,8 @@
  * time it is issued; if it must wait for its file it puts the buffer back. A
  * buffer that was used is the program's again; the CQE names it. A group is one of two things:
  *
- *   a list   buffers given one by one (PROVIDE_BUFFERS); a request that has one has unlinked it
+ *   a list   buffers given one by one (PROVIDE_BUFFERS); a request that has one has unlinked it.
+ *            (READ and READV do not put it back; as in the kernel.)
  *   a ring   shared memory that the program fills and advances (IORING_REGISTER_PBUF_RING). A
  *            request looks at the buffers at the head; the head moves when it is known how many
  *            were used (buffers_used()). The buffers of an incremental ring are used piece by

@@ -1,5 +1,5 @@
 /*
- * core_buffers_test.c - rings of provided buffers: registration, selection, bad arguments
+ * core_buffers_test.c - provided buffers: registration, selection, bad arguments
  */
 #include "core.h"
 
@@ -247,6 +247,43 @@ static void a_read_that_waits_leaves_its_buffer_to_others(void **state)
 	assert_int_equal(flags, 0);
 	close(other[0]);
 	close(other[1]);
+	stop(&group);
+	(void)state;
+}
+
+static int remove_all(struct io_uring *ring, int group)
+{
+	CORE_PREP(ring, 2, io_uring_prep_remove_buffers, 65536, group);
+	return core_run(ring, 2);
+}
+
+static void a_read_that_waits_keeps_the_buffer_of_a_list(void **state)
+{
+	char memory[2][SIZE];
+	struct group group;
+	unsigned flags;
+
+	start(&group, 0);
+	assert_int_equal(unregister_ring(&group.ring, GROUP), 0);
+	CORE_PREP(&group.ring, 2, io_uring_prep_provide_buffers, memory, SIZE, 2, GROUP, 5);
+	assert_int_equal(core_run(&group.ring, 2), 0);
+	prep_read(&group, 0);
+	assert_int_equal(io_uring_submit(&group.ring), 1);
+	assert_int_equal(remove_all(&group.ring, GROUP), 1);
+	assert_int_equal(write(group.out, "abc", 3), 3);
+	assert_int_equal(next(&group.ring, &flags), 3);
+	assert_int_equal(flags, named(5));
+	assert_memory_equal(memory[0], "abc", 3);
+	/* Cancelled, it names it too: it is the program's again. */
+	CORE_PREP(&group.ring, 2, io_uring_prep_provide_buffers, memory, SIZE, 1, GROUP, 6);
+	assert_int_equal(core_run(&group.ring, 2), 0);
+	prep_read(&group, 0);
+	CORE_PREP(&group.ring, 2, io_uring_prep_cancel, (void *)1, 0)->flags =
+		IOSQE_CQE_SKIP_SUCCESS;
+	assert_int_equal(io_uring_submit(&group.ring), 2);
+	assert_int_equal(next(&group.ring, &flags), -ECANCELED);
+	assert_int_equal(flags, named(6));
+	assert_int_equal(remove_all(&group.ring, GROUP), 0);
 	stop(&group);
 	(void)state;
 }
@@ -519,6 +556,7 @@ int main(void)
 		cmocka_unit_test(lists_and_rings_do_not_mix_in_one_group),
 		cmocka_unit_test(reads_take_the_buffers_of_a_ring_in_order),
 		cmocka_unit_test(a_read_that_waits_leaves_its_buffer_to_others),
+		cmocka_unit_test(a_read_that_waits_keeps_the_buffer_of_a_list),
 		cmocka_unit_test(an_incremental_buffer_is_used_piece_by_piece),
 		cmocka_unit_test(an_incremental_read_of_a_file_uses_what_it_asks_for),
 		cmocka_unit_test(a_rest_of_less_than_was_agreed_is_given_up),

@@ -22,8 +22,9 @@ struct buffer_group {
 	u8 entry_order;               /* (r) there are 1 << entry_order entries */
 	bool is_mapped : 1;           /* (r) `entries` is a mapping of ours */
 	bool is_incremental : 1;      /* (r) buffers are used piece by piece */
+	u32 listed_count;             /* (r) buffers in `listed` */
 };
-_Static_assert(sizeof(struct buffer_group) == 32, "65536 of them are reserved");
+_Static_assert(sizeof(struct buffer_group) == 40, "65536 of them are reserved");
 
 #define GROUPS_SIZE (BUFFER_GROUPS * sizeof(struct buffer_group))
 
@@ -67,14 +68,19 @@ int buffers_provide(struct ring *ring, const struct provided_buffer *first, u32 
 	if (group->listed.next == NULL)
 		list_init(&group->listed);
 	for (u32 i = 0; i < count; i++) {
-		struct provided_buffer *buffer = slab_alloc(&ring->buffer_slab);
+		bool is_full = group->listed_count >= UINT16_MAX;
+		struct provided_buffer *buffer = is_full ? NULL : slab_alloc(&ring->buffer_slab);
 
+		/* As in the kernel: what was added is there. */
+		if (buffer == NULL && i > 0)
+			return 0;
 		if (buffer == NULL)
-			return i ? 0 : -ENOMEM; /* as the kernel: what was added is there */
+			return is_full ? -EOVERFLOW : -ENOMEM;
 		*buffer = *first;
 		buffer->addr += (u64)i * first->len;
 		buffer->id = (u16)(first->id + i);
 		list_add_tail(&group->listed, &buffer->node);
+		group->listed_count++;
 	}
 	return 0;
 }
@@ -93,6 +99,7 @@ int buffers_remove(struct ring *ring, u16 id, u32 count)
 			list_first(&group->listed, struct provided_buffer, node);
 
 		list_del(&buffer->node);
+		group->listed_count--;
 		slab_free(&ring->buffer_slab, buffer);
 	}
 	return (int)removed;
@@ -235,6 +242,7 @@ static int list_take(struct request *req, struct buffer_group *group, u64 wanted
 		return -ENOBUFS;
 	buffer = list_first(&group->listed, struct provided_buffer, node);
 	list_del(&buffer->node);
+	group->listed_count--;
 	req->buffer = buffer;
 	req->cqe_flags |= IORING_CQE_F_BUFFER | (u32)buffer->id << IORING_CQE_BUFFER_SHIFT;
 	if (list_is_empty(&group->listed))
@@ -280,10 +288,14 @@ void buffers_put_back(struct request *req)
 {
 	struct provided_buffer *buffer = req->buffer;
 
-	if (buffer != NULL)
-		list_add(&req->ring->buffer_groups[buffer->group].listed, &buffer->node);
-	else if (!(req->flags & REQ_BUFFER_SEEN))
+	if (buffer != NULL) {
+		struct buffer_group *group = &req->ring->buffer_groups[buffer->group];
+
+		list_add(&group->listed, &buffer->node);
+		group->listed_count++;
+	} else if (!(req->flags & REQ_BUFFER_SEEN)) {
 		return; /* it was used */
+	}
 	req->buffer = NULL;
 	req->flags &= ~REQ_BUFFER_SEEN;
 	req->cqe_flags &= ~(IORING_CQE_F_BUFFER | IORING_CQE_F_BUF_MORE |

@@ -41,7 +41,9 @@ struct provided_buffer {
 };
 _Static_assert(sizeof(struct provided_buffer) == 32, "slab object");
 
-/* Adds `count` buffers of `len` bytes each, with ids from `id` on. 0, -ENOMEM, -EINVAL (a ring). */
+/* Adds `count` buffers like `first`, one behind the other in memory and with ids from its own on,
+ * as far as a list takes them (65535). 0, or if none was added -ENOMEM, -EOVERFLOW; -EINVAL (a
+ * ring). */
 int buffers_provide(struct ring *ring, const struct provided_buffer *first, u32 count);
 
 /* Takes at most `count` buffers out of a group: how many, -ENOENT if there was never such a

@@ -288,6 +288,27 @@ static void a_read_that_waits_keeps_the_buffer_of_a_list(void **state)
 	(void)state;
 }
 
+static void a_list_holds_no_more_buffers_than_it_can_count(void **state)
+{
+	static char memory[65536];
+	struct io_uring ring;
+
+	core_ring(&ring, 4, 0);
+	CORE_PREP(&ring, 1, io_uring_prep_provide_buffers, memory, 1, 65536, GROUP, 0);
+	assert_int_equal(core_run(&ring, 1), 0);
+	CORE_PREP(&ring, 1, io_uring_prep_provide_buffers, memory, 1, 1, GROUP, 0);
+	assert_int_equal(core_run(&ring, 1), -EOVERFLOW);
+	CORE_PREP(&ring, 1, io_uring_prep_remove_buffers, 3, GROUP);
+	assert_int_equal(core_run(&ring, 1), 3);
+	CORE_PREP(&ring, 1, io_uring_prep_provide_buffers, memory, 1, 5, GROUP, 0);
+	assert_int_equal(core_run(&ring, 1), 0);
+	assert_int_equal(remove_all(&ring, GROUP), 65535);
+	CORE_PREP(&ring, 1, io_uring_prep_provide_buffers, memory, 1, 1, GROUP, 0);
+	assert_int_equal(core_run(&ring, 1), 0);
+	io_uring_queue_exit(&ring);
+	(void)state;
+}
+
 static void an_incremental_buffer_is_used_piece_by_piece(void **state)
 {
 	struct group group;
@@ -557,6 +578,7 @@ int main(void)
 		cmocka_unit_test(reads_take_the_buffers_of_a_ring_in_order),
 		cmocka_unit_test(a_read_that_waits_leaves_its_buffer_to_others),
 		cmocka_unit_test(a_read_that_waits_keeps_the_buffer_of_a_list),
+		cmocka_unit_test(a_list_holds_no_more_buffers_than_it_can_count),
 		cmocka_unit_test(an_incremental_buffer_is_used_piece_by_piece),
 		cmocka_unit_test(an_incremental_read_of_a_file_uses_what_it_asks_for),
 		cmocka_unit_test(a_rest_of_less_than_was_agreed_is_given_up),

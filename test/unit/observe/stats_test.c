@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "observe/ticks.h"
-#include "unit.h"
+#include "unit_ring.h"
 
 /* In a child: leaves with the line's number, which the parent prints. */
 #define check(condition)                                                                           \
@@ -173,6 +173,38 @@ static void overflow(void)
 	stats_block_release(last);
 	check(stats_block_claim() == common);
 	free(totals);
+}
+
+/* The same through the rings' own ways: in runs of plain NOPs, and each as a request. */
+static void *submit_much(void *argument)
+{
+	struct unit_ring ring;
+
+	(void)argument;
+	unit_ring_open(&ring, 8, 0);
+	for (u32 i = 0; i < PER_THREAD / 20; i++) {
+		for (u32 j = 0; j < 8; j++)
+			unit_sqe(&ring, IORING_OP_NOP, 0)->flags = i % 2 ? 0 : IOSQE_ASYNC;
+		unit_submit(&ring);
+		store_release(&ring.header->cq_head, ring.header->cq_tail);
+	}
+	unit_ring_close(&ring);
+	return NULL;
+}
+
+static void requests_of_a_common_block_are_all_counted(void **state)
+{
+	const struct stats_block *common = stats_process;
+	u64 count = common->ops[IORING_OP_NOP].count;
+	pthread_t threads[THREADS];
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, submit_much, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	/* There is no region here, and so one block. */
+	assert_int_equal(common->ops[IORING_OP_NOP].count - count, THREADS * PER_THREAD / 20 * 8);
 }
 
 static void rings_without_a_block_share_one_and_lose_nothing(void **state)
@@ -455,6 +487,7 @@ int main(void)
 		cmocka_unit_test(a_released_block_keeps_its_figures_and_is_used_again),
 		cmocka_unit_test(peaks_are_not_added_up),
 		cmocka_unit_test(rings_without_a_block_share_one_and_lose_nothing),
+		cmocka_unit_test(requests_of_a_common_block_are_all_counted),
 		cmocka_unit_test(what_a_killed_child_counted_is_in_the_totals),
 		cmocka_unit_test(more_processes_than_blocks_lose_nothing),
 		cmocka_unit_test(a_forked_child_begins_at_nothing_when_nobody_collects),

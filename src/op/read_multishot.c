@@ -13,11 +13,13 @@
 #include "host/kernel.h"
 #include "op/net.h"
 #include "op/ops.h"
+#include "op/rw.h"
 #include "request/buffers.h"
 #include "request/poll.h"
 #include "request/ring.h"
 
 struct read_multishot {
+	u64 offset;   /* has no meaning, but must be one */
 	s32 rw_flags; /* RWF_* */
 };
 
@@ -25,16 +27,29 @@ OP_PREP(read_multishot)
 {
 	struct read_multishot *read = request_data(req, struct read_multishot);
 
+	read->offset = load_relaxed(&sqe->off);
 	read->rw_flags = (s32)load_relaxed(&sqe->rw_flags);
 	req->buf_index = load_relaxed(&sqe->buf_index);
 	if (!(req->flags & IOSQE_BUFFER_SELECT))
 		return -EINVAL;
 	if (load_relaxed(&sqe->addr) || load_relaxed(&sqe->len))
 		return -EINVAL;
+	/* sqe->attr_type_mask: no attribute is supported */
+	if (load_relaxed(&sqe->pad2))
+		return -EINVAL;
 	if (read->rw_flags & RWF_NOWAIT)
 		req->flags |= REQ_NOWAIT;
 	req->flags |= REQ_MULTISHOT;
 	return 0;
+}
+
+/* An offset that is none, or polled completion: the call, which is made for a stream, would not
+ * mind. Flags that nobody knows it refuses itself, and before these. */
+static bool is_impossible(const struct read_multishot *read)
+{
+	bool has_offset = (s64)read->offset >= 0 || read->offset == OFFSET_CURRENT;
+
+	return !(read->rw_flags & ~RWF_KNOWN) && (!has_offset || read->rw_flags & RWF_HIPRI);
 }
 
 /* -EAGAIN: there is nothing to read. */
@@ -72,6 +87,10 @@ OP_ISSUE(read_multishot)
 
 		if (err)
 			return request_done(req, err);
+		if (is_impossible(read)) {
+			buffers_put_back(req);
+			return rw_refuse(req, false, -EINVAL);
+		}
 		n = read_now(fd, &buffer, read->rw_flags);
 		if (n <= 0)
 			buffers_put_back(req);

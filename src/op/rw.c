@@ -45,7 +45,6 @@
 #ifndef RWF_DONTCACHE
 #define RWF_DONTCACHE 0x80
 #endif
-#define RWF_KNOWN 0x1ff /* of kernel 6.18: RWF_HIPRI to RWF_NOSIGNAL */
 /* A file must be able to do these, or it refuses them. The others it need not even know of. */
 #define RWF_ASKING (RWF_NOWAIT | RWF_ATOMIC | RWF_DONTCACHE)
 #define RWF_MILD   (RWF_KNOWN & ~RWF_ASKING)
@@ -534,9 +533,7 @@ static enum issue_verdict rw_by_kind(struct request *req, bool is_write)
 	}
 }
 
-/* Of two faults a request tells first that the file was not opened for it; the system call does
- * not. */
-static enum issue_verdict rw_refuse(struct request *req, bool is_write, int err)
+enum issue_verdict rw_refuse(struct request *req, bool is_write, int err)
 {
 	long flags = host_call(SYS_fcntl, request_fd(req), F_GETFL);
 

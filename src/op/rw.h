@@ -10,6 +10,7 @@
 
 #define OFFSET_CURRENT ((u64)-1)
 #define RW_MAX         0x7ffff000u /* bytes: what the kernel transfers at the most */
+#define RWF_KNOWN      0x1ff       /* of kernel 6.18: RWF_HIPRI to RWF_NOSIGNAL */
 
 struct rw_page;
 struct rw_device;
@@ -41,6 +42,10 @@ struct rw {
 /* The last call said `result`: what was transferred before counts too. A short transfer breaks
  * links. */
 enum issue_verdict rw_done(struct request *req, long result);
+
+/* The request asks for what cannot be: `err`. Of two faults it tells first that the file was not
+ * opened for it; the system call does not. */
+enum issue_verdict rw_refuse(struct request *req, bool is_write, int err);
 
 /* A read through the kernel's cache, from where it is. */
 enum issue_verdict read_regular(struct request *req);

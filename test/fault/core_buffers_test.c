@@ -570,6 +570,38 @@ static void a_multishot_read_is_for_files_that_can_be_waited_for(void **state)
 	(void)state;
 }
 
+static struct io_uring_sqe *multishot_sqe(struct group *group, int fd)
+{
+	prep_multishot(group, fd);
+	return &group->ring.sq.sqes[(group->ring.sq.sqe_tail - 1) & *group->ring.sq.kring_mask];
+}
+
+static void a_multishot_read_asks_for_nothing_impossible(void **state)
+{
+	const int hipri = 1;
+	struct group group;
+	unsigned flags;
+
+	start(&group, 0);
+	give(&group, 0, 1);
+	assert_int_equal(write(group.out, "abc", 3), 3);
+	multishot_sqe(&group, group.in)->off = (__u64)-5;
+	assert_int_equal(core_run(&group.ring, 1), -EINVAL);
+	multishot_sqe(&group, group.in)->rw_flags = hipri;
+	assert_int_equal(core_run(&group.ring, 1), -EINVAL);
+	multishot_sqe(&group, group.in)->rw_flags = 0x10000 | hipri;
+	assert_int_equal(core_run(&group.ring, 1), -EOPNOTSUPP);
+	multishot_sqe(&group, group.out)->rw_flags = hipri;
+	assert_int_equal(core_run(&group.ring, 1), -EBADF);
+	multishot_sqe(&group, group.in)->__pad2[0] = 1ull << 63; /* an attribute */
+	assert_int_equal(core_run(&group.ring, 1), -EINVAL);
+	multishot_sqe(&group, group.in)->off = 5;
+	assert_int_equal(io_uring_submit(&group.ring), 1);
+	assert_int_equal(next(&group.ring, &flags), 3);
+	stop(&group);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -589,6 +621,7 @@ int main(void)
 		cmocka_unit_test(memory_that_is_gone_gives_no_buffers),
 		cmocka_unit_test(a_multishot_read_takes_all_that_comes),
 		cmocka_unit_test(a_multishot_read_is_for_files_that_can_be_waited_for),
+		cmocka_unit_test(a_multishot_read_asks_for_nothing_impossible),
 	};
 
 	core_require_rings();

@@ -27,7 +27,7 @@
 	 IORING_SETUP_NO_SQARRAY | IORING_SETUP_HYBRID_IOPOLL | IORING_SETUP_CQE_MIXED |           \
 	 IORING_SETUP_SQE_MIXED | IORING_SETUP_SQ_REWIND)
 
-/* Only what works. Not here: CUR_PERSONALITY's registration, RECVSEND_BUNDLE, RW_ATTR. */
+/* Only what works. Not here: RW_ATTR, for no attribute is supported. */
 #define FEATURES                                                                                   \
 	(IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE |                \
 	 IORING_FEAT_RW_CUR_POS | IORING_FEAT_CUR_PERSONALITY | IORING_FEAT_FAST_POLL |            \
@@ -62,8 +62,6 @@ static int check_flags(u32 flags)
 	    !(flags & (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_DEFER_TASKRUN)))
 		return -EINVAL;
 	if (flags & IORING_SETUP_DEFER_TASKRUN && !(flags & IORING_SETUP_SINGLE_ISSUER))
-		return -EINVAL;
-	if (flags & IORING_SETUP_SQ_AFF && !(flags & IORING_SETUP_SQPOLL))
 		return -EINVAL;
 	if (flags & IORING_SETUP_HYBRID_IOPOLL && !(flags & IORING_SETUP_IOPOLL))
 		return -EINVAL;
@@ -115,11 +113,15 @@ int setup_check_entries(u32 entries, struct io_uring_params *params)
  * one thread, and each has workers of its own: only the check is left. */
 static int check_attach(const struct io_uring_params *params)
 {
+	const struct ring *ring;
+
 	if (!(params->flags & IORING_SETUP_ATTACH_WQ))
 		return 0;
-	if (descriptor_ring((int)params->wq_fd) != NULL)
-		return 0;
-	return file_classify((int)params->wq_fd) == FILE_UNKNOWN ? -ENXIO : -EINVAL;
+	ring = descriptor_ring((int)params->wq_fd);
+	if (ring == NULL)
+		return file_classify((int)params->wq_fd) == FILE_UNKNOWN ? -ENXIO : -EINVAL;
+	/* A ring without a thread has none to share. */
+	return params->flags & IORING_SETUP_SQPOLL && !ring_is_sqpoll(ring) ? -EINVAL : 0;
 }
 
 static int check_affinity(const struct io_uring_params *params)
@@ -129,6 +131,10 @@ static int check_affinity(const struct io_uring_params *params)
 
 	if (!(params->flags & IORING_SETUP_SQ_AFF))
 		return 0;
+	if (!(params->flags & IORING_SETUP_SQPOLL))
+		return -EINVAL;
+	if (params->flags & IORING_SETUP_ATTACH_WQ)
+		return 0; /* a thread that is shared stays where it is */
 	size = host_call(SYS_sched_getaffinity, 0, sizeof(cpus), cpus);
 	if (size <= 0 || params->sq_thread_cpu >= (u32)size * 8)
 		return -EINVAL;

@@ -1,5 +1,6 @@
 /*
- * core_mixed_test.c - rings whose CQEs or SQEs are of two sizes, and an SQ that begins anew
+ * core_mixed_test.c - rings whose CQEs or SQEs are of two sizes, an SQ that begins anew, and which
+ * modes of a setup go together
  *
  * liburing 2.3 knows nothing of these: the entries are counted by hand.
  */
@@ -270,6 +271,38 @@ static void modes_that_exclude_each_other_are_refused(void **state)
 	assert_int_equal(setup_refused(hybrid), -EINVAL);
 }
 
+/* 0 or -errno. */
+static int attach(unsigned flags, int fd)
+{
+	const unsigned no_such_cpu = 1u << 20;
+	struct io_uring_params params = {.flags = flags | IORING_SETUP_ATTACH_WQ,
+					 .wq_fd = (unsigned)fd,
+					 .sq_thread_cpu = no_such_cpu};
+	int made = (int)core_call(SYS_io_uring_setup, 4, (long)&params, 0, 0, 0, 0);
+
+	return made < 0 ? made : close(made);
+}
+
+static void only_a_ring_that_has_a_thread_can_share_it(void **state)
+{
+	struct io_uring plain, polled;
+
+	(void)state;
+	core_ring(&plain, 4, 0);
+	core_ring(&polled, 4, IORING_SETUP_SQPOLL);
+	assert_int_equal(attach(0, plain.ring_fd), 0);
+	assert_int_equal(attach(0, polled.ring_fd), 0);
+	assert_int_equal(attach(IORING_SETUP_SQPOLL, plain.ring_fd), -EINVAL);
+	assert_int_equal(attach(IORING_SETUP_SQPOLL, polled.ring_fd), 0);
+	assert_int_equal(attach(IORING_SETUP_SQPOLL, 12345), -ENXIO);
+	/* The thread stays where it is; there must be one to be anywhere. */
+	assert_int_equal(attach(IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF, polled.ring_fd), 0);
+	assert_int_equal(attach(IORING_SETUP_SQ_AFF, polled.ring_fd), -EINVAL);
+	assert_int_equal(attach(IORING_SETUP_SQ_AFF, 12345), -ENXIO);
+	io_uring_queue_exit(&plain);
+	io_uring_queue_exit(&polled);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +316,7 @@ int main(void)
 		cmocka_unit_test(half_a_wide_sqe_is_none),
 		cmocka_unit_test(an_sq_that_is_rewound_begins_at_its_first_entry),
 		cmocka_unit_test(modes_that_exclude_each_other_are_refused),
+		cmocka_unit_test(only_a_ring_that_has_a_thread_can_share_it),
 	};
 
 	core_require_rings();

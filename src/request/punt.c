@@ -53,7 +53,7 @@ struct punt_class {
 	struct list_node queue; /* (lock) PUNT_QUEUED, oldest first */
 	struct list_node idle;  /* (lock) workers that sleep, the last to fall asleep first */
 	u32 workers;            /* (lock) */
-	u32 limit;              /* (lock) at least 1 */
+	u32 limit;              /* (lock) as it is told; see workers_allowed() */
 };
 
 /* Works whose keys fall into one lane run one after another. */
@@ -107,9 +107,16 @@ static struct punt_lane *lane_of(const struct punt_work *work)
 	return lane;
 }
 
+/* One even where the user may have no process more (RLIMIT_NPROC is 0): without any, works would
+ * wait for ever. In the kernel they do, but there fewer need a worker. */
+static u32 workers_allowed(const struct punt_class *class)
+{
+	return max_of(class->limit, 1u);
+}
+
 static bool can_add_worker(const struct punt_class *class)
 {
-	return class->workers < class->limit &&
+	return class->workers < workers_allowed(class) &&
 	       (all_workers < WORKERS_LIMIT || class->workers == 0);
 }
 
@@ -308,7 +315,7 @@ static void *worker_main(void *argument)
 		if (!list_is_empty(&class->queue)) {
 			worker_run_locked(&self);
 			/* Not before: one that was woken is counted on to take the work. */
-			if (class->workers > class->limit)
+			if (class->workers > workers_allowed(class))
 				break;
 		} else if (!worker_sleep_locked(&self) && list_is_empty(&class->queue)) {
 			break;
@@ -338,7 +345,7 @@ static void class_grow_locked(struct punt_class *class)
 /* The limit was lowered: sleepers go at once, those that work when they have finished. */
 static void class_shrink_locked(struct punt_class *class)
 {
-	while (class->workers > class->limit && !list_is_empty(&class->idle)) {
+	while (class->workers > workers_allowed(class) && !list_is_empty(&class->idle)) {
 		struct punt_worker *worker = list_last(&class->idle, struct punt_worker, node);
 
 		worker->is_retired = true;

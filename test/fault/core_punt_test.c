@@ -401,6 +401,37 @@ static void limits_are_the_threads_and_come_with_its_first_ring(void **state)
 	in_new_thread(look_at_first_limits);
 }
 
+static void *wait_for_a_child_without_limit_left(void *argument)
+{
+	struct rlimit limit, none;
+	struct io_uring own;
+	pid_t child = fork();
+
+	(void)argument;
+	if (child == 0) {
+		wait_a_moment(50);
+		_exit(0);
+	}
+	expect(child > 0);
+	expect(getrlimit(RLIMIT_NPROC, &limit) == 0);
+	none = limit;
+	none.rlim_cur = 0;
+	expect(setrlimit(RLIMIT_NPROC, &none) == 0);
+	expect(io_uring_queue_init(1, &own, 0) == 0);
+	expect(setrlimit(RLIMIT_NPROC, &limit) == 0);
+	newer_sqe(&own, NEWER_OP_WAITID, 0, NULL, P_ALL, 1)->file_index = WEXITED;
+	expect(core_run(&own, 1) == 0);
+	io_uring_queue_exit(&own);
+	return NULL;
+}
+
+static void a_user_who_may_have_no_process_has_a_worker(void **state)
+{
+	(void)state;
+	newer_require(&ring, NEWER_OP_WAITID);
+	in_new_thread(wait_for_a_child_without_limit_left);
+}
+
 static void *look_at_others_limits(void *argument)
 {
 	struct io_uring own;
@@ -556,6 +587,7 @@ static const struct CMUnitTest tests[] = {
 	CASE(changes_of_one_files_size_are_made_in_order),
 	CASE(bytes_spliced_into_one_file_keep_their_order),
 	CASE(limits_are_the_threads_and_come_with_its_first_ring),
+	CASE(a_user_who_may_have_no_process_has_a_worker),
 	CASE(a_thread_sets_its_own_limits_and_those_of_the_rings_users),
 	CASE(limits_are_at_most_the_users_own),
 	CASE(an_sqpoll_ring_has_limits_of_its_own),

@@ -91,7 +91,8 @@ OP_ISSUE(read_multishot)
 			buffers_put_back(req);
 			return rw_refuse(req, false, -EINVAL);
 		}
-		n = read_now(fd, &buffer, read->rw_flags);
+		n = rw_is_place_in_socket(fd, read->offset) ? -ESPIPE
+							    : read_now(fd, &buffer, read->rw_flags);
 		if (n <= 0)
 			buffers_put_back(req);
 		if (n == -EAGAIN)

@@ -29,6 +29,7 @@
 #include "file/pagein.h"
 #include "host/kernel.h"
 #include "host/usercopy.h"
+#include "op/net.h"
 #include "op/ops.h"
 #include "op/rw.h"
 #include "request/buffers.h"
@@ -478,13 +479,21 @@ static enum issue_verdict rw_direct(struct request *req, bool is_write)
 
 /* Streams: everything that can be waited for. */
 
+bool rw_is_place_in_socket(int fd, u64 offset)
+{
+	return unlikely(offset != 0 && offset != OFFSET_CURRENT) && net_check_socket(fd) == 0;
+}
+
 static enum issue_verdict rw_stream(struct request *req, bool is_write)
 {
 	struct rw *rw = request_data(req, struct rw);
 	u32 events = is_write ? EPOLLOUT : EPOLLIN;
 	int fd = request_fd(req), ready;
-	long n = call_rw(req, is_write, OFFSET_CURRENT, RWF_NOWAIT);
+	long n;
 
+	if (rw_is_place_in_socket(fd, rw->offset))
+		return request_done(req, -ESPIPE);
+	n = call_rw(req, is_write, OFFSET_CURRENT, RWF_NOWAIT);
 	if (n == -EAGAIN)
 		return ISSUE_POLL;
 	if (n != -EOPNOTSUPP || rw->rw_flags & ~RWF_MILD)

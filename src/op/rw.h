@@ -43,6 +43,10 @@ struct rw {
  * links. */
 enum issue_verdict rw_done(struct request *req, long result);
 
+/* A socket has no places, and refuses an offset that is not 0 (ESPIPE) where the system call for a
+ * stream would not see it: whether this is such a one. */
+bool rw_is_place_in_socket(int fd, u64 offset);
+
 /* The request asks for what cannot be: `err`. Of two faults it tells first that the file was not
  * opened for it; the system call does not. */
 enum issue_verdict rw_refuse(struct request *req, bool is_write, int err);

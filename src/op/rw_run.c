@@ -71,7 +71,7 @@ static bool take_sqe(const struct io_uring_sqe *sqe, struct iovec *iov)
 	if (len == 0 || len > RW_MAX || addr > USER_ADDRESS_END - len)
 		return false;
 	*iov = (struct iovec){.iov_base = (void *)addr, .iov_len = len};
-	return offset == OFFSET_CURRENT || (s64)offset >= 0;
+	return offset == OFFSET_CURRENT || offset == 0; /* a socket minds any other */
 }
 
 /* The run that begins with the next SQE, of `count` at the most: those of run->fd. */

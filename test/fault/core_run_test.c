@@ -391,6 +391,37 @@ static void sends_are_refused_for_what_each_of_them_is(void **state)
 
 #define A_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_socket_has_no_places_to_read_or_write_at(void **state)
+{
+	int sockets[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	assert_int_equal(write(sockets[1], "abc", 3), 3);
+	for (unsigned i = 0; i < COUNT; i++) /* all but the last two at place 7 */
+		CORE_PREP(&ring, i, io_uring_prep_read, sockets[0], memory[i], i == 3 ? 0 : 1,
+			  i == 6   ? 0
+			  : i == 7 ? -1
+				   : 7);
+	submit(COUNT);
+	collect(COUNT);
+	for (unsigned i = 0; i < COUNT; i++)
+		assert_int_equal(results[i], i < 6 ? -ESPIPE : 1);
+	for (unsigned i = 0; i < COUNT; i++)
+		CORE_PREP(&ring, i, io_uring_prep_write, sockets[0], memory[i], 1, i == 5 ? 0 : 7);
+	submit(COUNT);
+	collect(COUNT);
+	for (unsigned i = 0; i < COUNT; i++)
+		assert_int_equal(results[i], i == 5 ? 1 : -ESPIPE);
+	close(sockets[0]);
+	close(sockets[1]);
+	/* A pipe has none either, but does not mind. */
+	CORE_PREP(&ring, 0, io_uring_prep_write, ends[1], memory[0], 5, 7);
+	submit(1);
+	collect(1);
+	assert_int_equal(results[0], 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +441,7 @@ int main(void)
 		A_TEST(more_than_the_queue_holds_is_kept),
 		A_TEST(sends_to_a_full_socket_wait_and_go_on_in_order),
 		A_TEST(sends_are_refused_for_what_each_of_them_is),
+		A_TEST(a_socket_has_no_places_to_read_or_write_at),
 	};
 
 	core_require_rings();

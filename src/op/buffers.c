@@ -24,6 +24,8 @@ OP_PREP(provide_buffers)
 		return -EINVAL;
 	if (count == 0 || count > BUFFERS_PER_GROUP)
 		return -E2BIG;
+	if (len == 0)
+		return -EINVAL;
 	size = (u64)len * count;
 	if (__builtin_add_overflow(addr, size, &end))
 		return -EOVERFLOW;

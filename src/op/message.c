@@ -124,6 +124,8 @@ OP_PREP(sendmsg)
 		return -EINVAL;
 	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index))
 		return -EINVAL;
+	if ((s32)load_relaxed(&sqe->len) < 0) /* though it says nothing */
+		return -EINVAL;
 	return copy_header(req, message);
 }
 
@@ -160,6 +162,8 @@ OP_PREP(recvmsg)
 
 	message_init(req, sqe);
 	if (load_relaxed(&sqe->off) || load_relaxed(&sqe->file_index))
+		return -EINVAL;
+	if ((s32)load_relaxed(&sqe->len) < 0) /* though it says nothing */
 		return -EINVAL;
 	if (message->ioprio & ~(IORING_RECVSEND_POLL_FIRST | IORING_RECV_MULTISHOT))
 		return -EINVAL;

@@ -286,6 +286,8 @@ OP_PREP(connect)
 	connect->address = ring_alloc(req->ring, sizeof(*connect->address));
 	if (connect->address == NULL)
 		return -ENOMEM;
+	if (connect->len == 0)
+		return 0; /* wherever it is */
 	return copy_from_user(connect->address, (void *)load_relaxed(&sqe->addr), connect->len);
 }
 

@@ -81,6 +81,8 @@ OP_PREP(bind)
 	bind->address = ring_alloc(req->ring, sizeof(*bind->address));
 	if (bind->address == NULL)
 		return -ENOMEM;
+	if (bind->len == 0)
+		return 0; /* wherever it is */
 	return copy_from_user(bind->address, (void *)load_relaxed(&sqe->addr), bind->len);
 }
 

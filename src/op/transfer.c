@@ -29,7 +29,8 @@
 #include "request/ring.h"
 #include "request/submit.h"
 
-#define BUNDLE_SIZE (BUFFERS_PER_BUNDLE * sizeof(struct iovec))
+#define BUNDLE_SIZE  (BUFFERS_PER_BUNDLE * sizeof(struct iovec))
+#define TRANSFER_MAX 0x7ffff000u /* bytes: what the kernel takes of one piece at the most */
 
 struct transfer {
 	u64 addr, len;        /* what is left, if it is one piece */
@@ -120,6 +121,7 @@ static void transfer_init(struct request *req, const struct io_uring_sqe *sqe)
 static int send_setup(struct request *req, const struct io_uring_sqe *sqe)
 {
 	struct transfer *transfer = request_data(req, struct transfer);
+	u64 end;
 	int err;
 
 	if (load_relaxed(&sqe->pad3))
@@ -130,9 +132,11 @@ static int send_setup(struct request *req, const struct io_uring_sqe *sqe)
 		return err;
 	if (transfer->ioprio & IORING_SEND_VECTORIZED)
 		return copy_vector(req, transfer);
-	if (!(transfer->ioprio & IORING_RECVSEND_FIXED_BUF) && (s32)transfer->len < 0)
-		return -EFAULT;
-	return 0;
+	if (transfer->ioprio & IORING_RECVSEND_FIXED_BUF)
+		return 0;
+	transfer->len = min_of(transfer->len, (u64)TRANSFER_MAX);
+	end = transfer->addr + transfer->len;
+	return end < transfer->addr || end > USER_ADDRESS_END ? -EFAULT : 0;
 }
 
 OP_PREP(send)
@@ -142,6 +146,8 @@ OP_PREP(send)
 	transfer_init(req, sqe);
 	if (transfer->ioprio &
 	    ~(IORING_RECVSEND_POLL_FIRST | IORING_RECVSEND_BUNDLE | IORING_SEND_VECTORIZED))
+		return -EINVAL;
+	if ((s32)transfer->select_len < 0)
 		return -EINVAL;
 	transfer->flags |= MSG_NOSIGNAL;
 	if (is_bundle(transfer))
@@ -168,7 +174,7 @@ OP_PREP(recv)
 	u32 optlen = load_relaxed(&sqe->optlen);
 
 	transfer_init(req, sqe);
-	if (load_relaxed(&sqe->off))
+	if (load_relaxed(&sqe->off) || (s32)transfer->select_len < 0)
 		return -EINVAL;
 	if (transfer->ioprio &
 	    ~(IORING_RECVSEND_POLL_FIRST | IORING_RECV_MULTISHOT | IORING_RECVSEND_BUNDLE))
@@ -185,7 +191,7 @@ OP_PREP(recv)
 	} else if (optlen) {
 		return -EINVAL;
 	}
-	return (s32)transfer->len < 0 && !(req->flags & IOSQE_BUFFER_SELECT) ? -EFAULT : 0;
+	return 0;
 }
 
 OP_CLEANUP(transfer)

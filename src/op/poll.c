@@ -16,7 +16,7 @@
 
 struct poll_add {
 	u32 events;
-	bool is_multi, is_level;
+	bool is_multi;
 };
 
 struct poll_remove {
@@ -48,8 +48,8 @@ OP_PREP(poll_add)
 	if (flags & IORING_POLL_ADD_MULTI && req->flags & IOSQE_CQE_SKIP_SUCCESS)
 		return -EINVAL;
 	poll->events = parse_events(sqe);
+	/* IORING_POLL_ADD_LEVEL changes nothing: one CQE comes for each wake-up, as without it. */
 	poll->is_multi = flags & IORING_POLL_ADD_MULTI;
-	poll->is_level = flags & IORING_POLL_ADD_LEVEL;
 	if (poll->is_multi)
 		req->flags |= REQ_MULTISHOT;
 	return 0;

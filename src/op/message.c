@@ -283,10 +283,14 @@ OP_ISSUE(sendmsg)
 OP_ISSUE(sendmsg_zc)
 {
 	struct message *message = request_data(req, struct message);
-	int err = net_check_zerocopy(request_fd(req));
+	int err = net_check_zerocopy(request_fd(req)), fixed_err = 0;
 
-	if (err == 0 && message->ioprio & IORING_RECVSEND_FIXED_BUF && req->buffer_resource == NULL)
-		err = net_take_fixed(req, message->vector, message->vector_count);
+	/* The kernel looks for the buffer before it asks what the file can do. */
+	if (err != -EBADF && message->ioprio & IORING_RECVSEND_FIXED_BUF &&
+	    req->buffer_resource == NULL)
+		fixed_err = net_take_fixed(req, message->vector, message->vector_count);
+	if (fixed_err)
+		err = fixed_err;
 	return err ? request_done(req, err) : sendmsg_issue(req);
 }
 

@@ -46,6 +46,7 @@
 #define ORACLE_NOP_FIXED_FILE  (1U << 2)
 #define ORACLE_NOP_CQE32       (1U << 5)
 
+#define ORACLE_OP_SENDMSG_ZC       48
 #define ORACLE_OP_READ_MULTISHOT   49
 #define ORACLE_OP_WAITID           50
 #define ORACLE_OP_FUTEX_WAIT       51
@@ -56,6 +57,8 @@
 #define ORACLE_OP_BIND             56
 #define ORACLE_OP_LISTEN           57
 #define ORACLE_OP_EPOLL_WAIT       59
+#define ORACLE_OP_READV_FIXED      60
+#define ORACLE_OP_WRITEV_FIXED     61
 #define ORACLE_OP_PIPE             62
 #define ORACLE_OP_COUNT            65 /* the first opcode that no kernel of today knows */
 

@@ -104,6 +104,7 @@ struct generator {
 	uint8_t slots[PROGRAM_SLOTS]; /* fixed files, as they are now */
 	bool was_in_slot[256];        /* objects that fixed files may hold open */
 	bool was_spliced[FILES];      /* pipes may have pages of these */
+	bool renames;                 /* names may have changed */
 	uint8_t buffer_slots[PROGRAM_BUFFERS];
 };
 

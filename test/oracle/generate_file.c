@@ -76,7 +76,7 @@ static void direct_write_mend(struct op *op)
 {
 	uint64_t length = op->sqe.len;
 
-	if (op->sqe.opcode == IORING_OP_WRITEV) {
+	if (op->sqe.opcode == IORING_OP_WRITEV || op->sqe.opcode == ORACLE_OP_WRITEV_FIXED) {
 		length = 0;
 		for (int i = 0; i < op->niov; i++)
 			length += op->iov[i].len;
@@ -133,6 +133,20 @@ static bool rw_draw(struct generator *g)
 	return true;
 }
 
+/* The same by a vector of places in the buffer. */
+static void fixed_vector_draw(struct generator *g, struct op *op, bool writes)
+{
+	op->sqe.opcode = writes ? ORACLE_OP_WRITEV_FIXED : ORACLE_OP_READV_FIXED;
+	op->niov = (uint8_t)draw_below(g, OP_IOVECS + 1);
+	op->sqe.len = op->niov;
+	for (int i = 0; i < op->niov; i++) {
+		op->iov[i].base = op->addr;
+		op->iov[i].base.v = draw_below(g, FIXED_BUFFER_SIZE);
+		op->iov[i].len = draw_below(g, 3000);
+	}
+	op->addr.kind = REF_IOV;
+}
+
 static bool rw_fixed_draw(struct generator *g)
 {
 	const bool writes = draw_percent(g, 50);
@@ -150,8 +164,6 @@ static bool rw_fixed_draw(struct generator *g)
 	op_set_file(g, op, file);
 	op->off.v = offset;
 	op->sqe.len = draw_length(g);
-	if (writes && file == OBJ_FILE_DIRECT)
-		direct_write_mend(op);
 	op->sqe.buf_index = (uint16_t)buffer;
 	if (memory < PROGRAM_BUFFERS) {
 		op->addr.kind = REF_FIXED;
@@ -163,6 +175,10 @@ static bool rw_fixed_draw(struct generator *g)
 		op->addr.kind = REF_BUF;
 		op->capture = CAPTURE_DATA;
 	}
+	if (draw_percent(g, 25))
+		fixed_vector_draw(g, op, writes);
+	if (writes && file == OBJ_FILE_DIRECT)
+		direct_write_mend(op);
 	if (draw_percent(g, 4))
 		op->sqe.buf_index = (uint16_t)(PROGRAM_BUFFERS + draw_below(g, 100));
 	return true;
@@ -224,6 +240,11 @@ static bool path_claim_try(struct generator *g, uint8_t path, bool exclusive)
 {
 	const int claim = path_claim(path);
 
+	/* After a renaming any name may be any file's. */
+	for (int i = 0; g->renames && i < FILES; i++) {
+		if (!claim_try(g, i, exclusive))
+			return false;
+	}
 	return claim < 0 || claim_try(g, claim, exclusive);
 }
 
@@ -416,7 +437,9 @@ static bool names_draw(struct generator *g)
 {
 	const uint8_t path = (uint8_t)draw_below(g, PATH_COUNT);
 	const uint8_t other = (uint8_t)draw_below(g, PATH_COUNT);
-	const uint32_t pick = draw_below(g, 3);
+	static const uint8_t two_names[] = {IORING_OP_RENAMEAT, IORING_OP_LINKAT,
+					    IORING_OP_SYMLINKAT};
+	const uint32_t pick = draw_below(g, 5);
 	struct op *op;
 
 	if (!claim_try(g, CLAIM_ROOT, true) || !path_claim_try(g, path, true))
@@ -434,12 +457,17 @@ static bool names_draw(struct generator *g)
 	} else {
 		if (!path_claim_try(g, other, true))
 			return false;
-		op = op_add(g, IORING_OP_RENAMEAT);
+		op = op_add(g, two_names[pick - 2]);
+		g->renames = true;
 		path_set(g, op, path);
 		op->off.kind = REF_PATH;
 		op->off.a = other;
-		op->sqe.len = (uint32_t)AT_FDCWD;
-		op->sqe.rename_flags = draw_percent(g, 20) ? draw_below(g, 8) : 0;
+		if (op->sqe.opcode != IORING_OP_SYMLINKAT || draw_percent(g, 5))
+			op->sqe.len = (uint32_t)AT_FDCWD;
+		if (draw_percent(g, 20))
+			op->sqe.rename_flags = op->sqe.opcode == IORING_OP_LINKAT
+						       ? AT_SYMLINK_FOLLOW
+						       : draw_below(g, 8);
 	}
 	return true;
 }

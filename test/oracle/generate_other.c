@@ -65,6 +65,11 @@ static bool xattr_draw(struct generator *g)
 
 	if (!claim_try(g, CLAIM_ROOT, false) || !claim_try(g, file, is_set))
 		return false;
+	/* The name may be another file's by now. */
+	for (int i = 0; is_path && g->renames && i < FILES; i++) {
+		if (!claim_try(g, i, is_set))
+			return false;
+	}
 	op = op_add(g, opcode);
 	op->addr.kind = draw_percent(g, 96) ? REF_NAME : REF_GUARD;
 	op->addr.a = (uint8_t)draw_below(g, draw_percent(g, 80) ? 2 : NAMES);

@@ -145,10 +145,13 @@ static bool notified_draw(struct generator *g)
 
 	if (object == OBJ_FILE_RW && !claim_try(g, OBJ_FILE_RW, false))
 		return false; /* a worker may be about to close it */
-	op = op_add(g, IORING_OP_SEND_ZC);
+	op = op_add(g, draw_percent(g, 60) ? IORING_OP_SEND_ZC : ORACLE_OP_SENDMSG_ZC);
 	op_set_fd(op, object);
-	op->addr.kind = REF_BUF;
-	op->sqe.len = 10;
+	op->addr.kind = op->sqe.opcode == IORING_OP_SEND_ZC ? REF_BUF : REF_MSG;
+	op->sqe.len = op->sqe.opcode == IORING_OP_SEND_ZC ? 10 : 1;
+	op->niov = 1;
+	op->iov[0].len = 10;
+	op->iov[0].base.kind = REF_BUF;
 	/* Allowed or not: it is told after the notification is due. */
 	op->sqe.ioprio = (uint16_t)(draw_percent(g, 70) ? 0 : 1u << draw_below(g, 6));
 	op_due(g, op_index(g, op));

@@ -659,7 +659,8 @@ static bool remove_draw(struct generator *g)
 		op->addr.v = op_user_data(w->op);
 		if (update) {
 			op->sqe.len = IORING_POLL_UPDATE_EVENTS;
-			if (w->kind == WAITING_POLL_MULTI)
+			/* Said or not, the poll stays what it was. */
+			if ((w->kind == WAITING_POLL_MULTI) == draw_percent(g, 70))
 				op->sqe.len |= IORING_POLL_ADD_MULTI;
 			op->sqe.poll32_events = POLLIN | POLLHUP;
 			touch(g, w);

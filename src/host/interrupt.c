@@ -87,7 +87,7 @@ __asm__(".pushsection .text\n"
 
 #endif
 
-static int chosen_signal; /* (lock) 0: none yet */
+static int chosen_signal; /* (a) 0: none yet; for all threads, whatever lock they hold */
 
 /* This thread's, for the handler; atomic, for it interrupts what writes them. */
 static __thread struct interrupt *interrupt_of_thread __attribute__((tls_model("initial-exec")));
@@ -163,17 +163,21 @@ static void signal_choose(void)
 	const struct kernel_sigaction action = {.handler = (u64)interrupt_signalled,
 						.flags = SA_SIGINFO | SA_RESTART};
 
-	if (chosen_signal && signal_owner(chosen_signal) == 0)
+	int chosen = load_relaxed(&chosen_signal);
+
+	if (chosen && signal_owner(chosen) == 0)
 		return;
-	chosen_signal = 0;
-	for (int signal = SIGRTMAX - 5; signal > SIGRTMIN; signal--) {
-		if (signal_owner(signal) != -ENOENT)
-			continue;
-		if (sigaction_set(signal, &action, NULL) < 0)
-			continue;
-		chosen_signal = signal;
-		break;
+	chosen = 0;
+	/* Another thread may do the same now: either takes what the other one has made ours. */
+	for (int signal = SIGRTMAX - 5; signal > SIGRTMIN && !chosen; signal--) {
+		int err = signal_owner(signal);
+
+		if (err == -ENOENT)
+			err = sigaction_set(signal, &action, NULL);
+		if (err == 0)
+			chosen = signal;
 	}
+	store_relaxed(&chosen_signal, chosen);
 }
 
 static void thread_unblock(struct interrupt *self)
@@ -193,20 +197,23 @@ static void thread_block(struct interrupt *self)
 
 void interrupt_open(struct interrupt *self)
 {
+	int chosen;
+
 	if (interrupt_of_thread != self) {
-		self->thread = (u32)host_call(SYS_gettid);
+		store_relaxed(&self->thread, (u32)host_call(SYS_gettid));
 		interrupt_of_thread = self;
 	}
 	store_relaxed(&self->is_requested, 0);
 	store_relaxed(&self->is_taken, 0);
 	self->was_sent = false;
-	if (chosen_signal == 0)
+	if (load_relaxed(&chosen_signal) == 0)
 		signal_choose();
-	if (self->signal == chosen_signal && !load_relaxed(&self->is_closed))
+	chosen = load_relaxed(&chosen_signal);
+	if (self->signal == chosen && !load_relaxed(&self->is_closed))
 		return;
 	if (self->signal)
 		thread_block(self);
-	self->signal = chosen_signal;
+	self->signal = chosen;
 	if (self->signal)
 		thread_unblock(self);
 }

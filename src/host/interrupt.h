@@ -17,7 +17,8 @@
  * The signal is directed at one thread, and is taken by our handler only if it
  * carries that thread's own struct interrupt.
  *
- * One lock of the caller's (the punt pool's) is held for interrupt_open() and interrupt_send().
+ * For interrupt_open() and interrupt_send() of one struct the same lock of the caller's is held (a
+ * punt pool's, the futex waiters').
  */
 #ifndef RS_HOST_INTERRUPT_H
 #define RS_HOST_INTERRUPT_H
@@ -29,7 +30,7 @@ struct interrupt {
 	u32 is_requested; /* (a) calls return -EINTR from now on */
 	u32 is_taken;     /* (a) the signal that was sent has been handled */
 	u32 is_closed;    /* (a) the handler blocked the signal in this thread, see interrupt.c */
-	u32 thread;       /* (c) */
+	u32 thread;       /* (a) 0 until it has started */
 	int signal;       /* (lock) the one that is not blocked in this thread; 0: none */
 	bool was_sent;    /* (lock) */
 };

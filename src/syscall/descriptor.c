@@ -47,7 +47,9 @@
 struct descriptor_hooks hooks;
 void (*descriptor_thread_noted)(void);
 
-static u32 process_id; /* (c) of the process that the rings belong to; 0 before the first ring */
+/* (a) of the process that the rings belong to; 0 before the first ring */
+static u32 process_id;
+static struct lock init_lock;
 /* (a) rings that ever handed out a poll_fd: none, and refreshing is one load */
 static u32 polled_rings;
 
@@ -78,7 +80,9 @@ bool descriptor_is_known(int fd)
 /* A vfork() child shares our memory but not our descriptors: what it closes is its own. */
 static bool is_other_process(void)
 {
-	return process_id == 0 || (u32)host_call(SYS_getpid) != process_id;
+	u32 owner = load_acquire(&process_id); /* pairs with descriptor_init() */
+
+	return owner == 0 || (u32)host_call(SYS_getpid) != owner;
 }
 
 void descriptor_name(struct ring *ring, int fd)
@@ -277,8 +281,8 @@ void descriptor_closing(int fd)
 
 	if (!descriptor_is_known(fd))
 		return;
-	if (process_id == 0)
-		file_forget(fd); /* there is no ring yet, but a file may be owned */
+	if (load_acquire(&process_id) == 0) /* pairs with descriptor_init() */
+		file_forget(fd);            /* there is no ring yet, but a file may be owned */
 	if (is_other_process())
 		return;
 	ring = exchange_full(&slot->ring, NULL);
@@ -444,16 +448,20 @@ void descriptor_sweep(void)
 
 void descriptor_init(void)
 {
-	if (process_id)
+	if (load_acquire(&process_id))
 		return;
-	hooks = (struct descriptor_hooks){
-		.is_ring = is_ring_in_driver,
-		.closing_in_driver = closing_in_driver,
-		.files_update = register_files_by_request,
-		.pollable = pollable_in_driver,
-	};
-	reactor_set_sweep(sweep);
-	process_id = (u32)host_call(SYS_getpid);
+	lock_acquire(&init_lock); /* two threads may make the first ring */
+	if (load_relaxed(&process_id) == 0) {
+		hooks = (struct descriptor_hooks){
+			.is_ring = is_ring_in_driver,
+			.closing_in_driver = closing_in_driver,
+			.files_update = register_files_by_request,
+			.pollable = pollable_in_driver,
+		};
+		reactor_set_sweep(sweep);
+		store_release(&process_id, (u32)host_call(SYS_getpid));
+	}
+	lock_release(&init_lock);
 }
 
 void descriptor_fork_prepare(void)
@@ -481,8 +489,9 @@ void descriptor_fork_child(void)
 	fd_fork_child(); /* with the leased files among them: a lease ends when all have closed */
 	stats_after_fork();
 	/* Still 0 where the parent had no ring: descriptor_init() is then to run here. */
-	if (process_id)
-		process_id = (u32)host_call(SYS_getpid);
+	init_lock = LOCK_INIT;
+	if (load_relaxed(&process_id))
+		store_relaxed(&process_id, (u32)host_call(SYS_getpid));
 }
 
 void descriptor_thread_exit(void)

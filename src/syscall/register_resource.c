@@ -119,6 +119,8 @@ static int check_buffer(const struct iovec *iov, u64 tag)
 {
 	u64 start = (u64)iov->iov_base;
 
+	if ((s64)iov->iov_len < 0)
+		return -EINVAL;
 	if (start == 0) {
 		if (iov->iov_len)
 			return -EFAULT;

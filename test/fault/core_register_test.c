@@ -742,6 +742,28 @@ static void a_buffer_with_a_gap_is_no_buffer(void **state)
 	(void)state;
 }
 
+/* What the kernel says to any vector of iovecs, before it asks what a buffer may be. */
+static void a_buffer_of_negative_length_is_invalid(void **state)
+{
+	struct iovec iov = {.iov_base = memory[0], .iov_len = (size_t)-1};
+	struct iovec second[] = {{memory[0], BUFFER_SIZE}, {memory[1], (size_t)1 << 63}};
+	struct io_uring ring;
+
+	(void)state;
+	core_ring(&ring, 1, 0);
+	assert_int_equal(io_uring_register_buffers(&ring, &iov, 1), -EINVAL);
+	assert_int_equal(io_uring_register_buffers(&ring, second, 2), -EINVAL);
+	iov.iov_base = NULL;
+	assert_int_equal(io_uring_register_buffers(&ring, &iov, 1), -EINVAL);
+	iov = (struct iovec){.iov_base = memory[0], .iov_len = (size_t)1 << 40};
+	assert_int_equal(io_uring_register_buffers(&ring, &iov, 1), -EFAULT);
+	assert_int_equal(io_uring_register_buffers_sparse(&ring, 2), 0);
+	iov.iov_len = (size_t)-1;
+	assert_int_equal(io_uring_register_buffers_update_tag(&ring, 0, &iov, NULL, 1), -EINVAL);
+	assert_int_equal(io_uring_register_buffers_update_tag(&ring, 0, second, NULL, 2), 1);
+	io_uring_queue_exit(&ring);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -766,6 +788,7 @@ int main(void)
 		cmocka_unit_test(a_vector_in_a_fixed_buffer_is_written_and_read),
 		cmocka_unit_test(workers_are_bound_to_processors_and_their_maker_is_not),
 		cmocka_unit_test(a_buffer_with_a_gap_is_no_buffer),
+		cmocka_unit_test(a_buffer_of_negative_length_is_invalid),
 	};
 
 	core_require_rings();

@@ -287,8 +287,8 @@ static struct probe_part parts[] = {
 	{"rwf_nowait", "RWF_NOWAIT",
 	 "reads of cached data complete at once, one thread waits for the rest",
 	 "buffered requests take a thread each", false, 0},
-	{"lease", "leases", "not used yet: for a page cache, to be told of other writers",
-	 "not used yet", false, 0},
+	{"lease", "leases", "with --cache, files that are only read are cached",
+	 "with --cache, only files named by --own are cached", false, 0},
 };
 
 static int (*const trials[])(void) = {

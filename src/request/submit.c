@@ -107,7 +107,8 @@ static int request_prepare(struct ring *ring, struct request *req, const struct 
 	}
 	op = &op_table[opcode];
 	if (unlikely(op->prep == NULL))
-		return -EINVAL; /* not in the table: a later kernel's, or not implemented */
+		/* Only a kernel can do it; or it is a later kernel's. */
+		return opcode == IORING_OP_RECV_ZC ? -EOPNOTSUPP : -EINVAL;
 	if (unlikely(op->is_wide) && !fetch_rest(ring, batch, sqe))
 		return -EINVAL;
 	if (unlikely(sqe_flags & ~SQE_FLAGS_COMMON)) {

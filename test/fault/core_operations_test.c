@@ -662,6 +662,14 @@ static void a_poll_stays_multishot_or_not_when_its_events_are_updated(void **sta
 	close(fds[1]);
 }
 
+/* Nobody without such a network device has it: the kernel then misses its queue first. */
+static void a_receive_into_memory_of_a_device_is_not_to_be_had(void **state)
+{
+	(void)state;
+	newer_sqe(&ring, 58 /* RECV_ZC */, 0, NULL, 0, 1);
+	assert_int_equal(core_run(&ring, 1), core_is_ringside() ? -EOPNOTSUPP : -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -682,6 +690,7 @@ int main(void)
 		cmocka_unit_test(a_stopped_child_is_waited_for),
 		cmocka_unit_test(a_nop_looks_for_what_it_is_asked_to),
 		cmocka_unit_test(a_poll_stays_multishot_or_not_when_its_events_are_updated),
+		cmocka_unit_test(a_receive_into_memory_of_a_device_is_not_to_be_had),
 	};
 
 	core_require_rings();

@@ -151,12 +151,19 @@ int net_take_fixed(struct request *req, const struct iovec *vector, u32 count)
 	return 0;
 }
 
+/* Connections that a worker has fetched and the driver not yet told of. */
+#define ACCEPT_FETCHED 16u
+
 struct accept {
-	u64 addr, addr_len; /* the program's, written by accept4() */
-	s32 flags;
-	u32 file_slot; /* sqe->file_index */
+	u64 addr, addr_len; /* (c) the program's, written by accept4() */
+	s32 flags;          /* (c) */
+	u32 file_slot;      /* (c) sqe->file_index */
 	bool is_polled;
 	bool is_last; /* the CQ was full when the connection that a worker fetches was seen */
+	u32 room;     /* (o) how many more CQEs it had room for then */
+	u32 fetched;  /* (a) counts what the worker has put into `fds` */
+	u32 told;     /* (a) counts what the driver has taken from there */
+	s32 fds[ACCEPT_FETCHED];
 };
 
 OP_PREP(accept)
@@ -164,10 +171,6 @@ OP_PREP(accept)
 	struct accept *accept = request_data(req, struct accept);
 	u32 ioprio = load_relaxed(&sqe->ioprio);
 
-	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index))
-		return -EINVAL;
-	if (ioprio & ~(IORING_ACCEPT_MULTISHOT | IORING_ACCEPT_DONTWAIT | IORING_ACCEPT_POLL_FIRST))
-		return -EINVAL;
 	*accept = (struct accept){
 		.addr = load_relaxed(&sqe->addr),
 		.addr_len = load_relaxed(&sqe->addr2),
@@ -175,6 +178,10 @@ OP_PREP(accept)
 		.file_slot = load_relaxed(&sqe->file_index),
 		.is_polled = !(ioprio & IORING_ACCEPT_POLL_FIRST),
 	};
+	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index))
+		return -EINVAL;
+	if (ioprio & ~(IORING_ACCEPT_MULTISHOT | IORING_ACCEPT_DONTWAIT | IORING_ACCEPT_POLL_FIRST))
+		return -EINVAL;
 	if (accept->flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return -EINVAL;
 	if (accept->file_slot && accept->flags & SOCK_CLOEXEC)
@@ -191,6 +198,17 @@ OP_PREP(accept)
 	return 0;
 }
 
+/* The new connection as the program is told of it: a descriptor, a slot, or -errno. */
+static s32 accept_install(struct request *req, int fd)
+{
+	const struct accept *accept = request_data(req, struct accept);
+
+	if (accept->file_slot)
+		return resource_install_file(req->ring, fd, accept->file_slot);
+	file_forget(fd);
+	return fd;
+}
+
 /* A new connection, or why there is none, is in req->result. True: it was told of, and the
  * request goes on to the next. */
 static bool accept_goes_on(struct request *req)
@@ -200,11 +218,7 @@ static bool accept_goes_on(struct request *req)
 
 	if (req->result < 0)
 		return false;
-	if (accept->file_slot)
-		request_set_result(req, resource_install_file(req->ring, req->result,
-							      accept->file_slot));
-	else
-		file_forget(req->result);
+	request_set_result(req, accept_install(req, req->result));
 	/* TCP says whether there is another one. */
 	req->cqe_flags =
 		poll_now(fd, EPOLLIN) & EPOLLIN && is_tcp(fd) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
@@ -216,8 +230,26 @@ static bool accept_goes_on(struct request *req)
 	return true;
 }
 
+/* What a worker fetched goes to the backlog if the CQ has been filled since. */
+OP_PROGRESS(accept)
+{
+	struct accept *accept = request_data(req, struct accept);
+	u32 fetched = load_acquire(&accept->fetched), told = accept->told;
+	rs_assert(fetched - told <= ACCEPT_FETCHED);
+	/* Each had another one behind it. */
+	u32 cqe_flags = told != fetched && is_tcp(request_fd(req)) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
+
+	for (; told != fetched; told++) {
+		s32 fd = accept_install(req, accept->fds[told % ACCEPT_FETCHED]);
+
+		request_post_more(req, fd, cqe_flags);
+		store_release(&accept->told, told + 1);
+	}
+}
+
 OP_FINISH(accept)
 {
+	accept_progress(req);
 	if (accept_goes_on(req))
 		req->flags &= ~REQ_FINISHED;
 }
@@ -238,7 +270,8 @@ OP_ISSUE(accept)
 		if (ready < 0)
 			return request_done(req, ready);
 		if (ready & EPOLLIN) {
-			accept->is_last = !ring_cq_has_room(req->ring);
+			accept->room = ring_cq_room(req->ring);
+			accept->is_last = accept->room == 0;
 			return ISSUE_PUNT;
 		}
 		/* What does not listen, or is broken, the call says so of at once. */
@@ -254,12 +287,40 @@ OP_ISSUE(accept)
 	return ISSUE_DONE;
 }
 
+/*
+ * Worker. There is a connection, and another one behind it to go on with: it is put down for the
+ * driver. Who else accepts here may be faster, and then the next call blocks: the driver takes what
+ * is put down in any case.
+ */
+static bool accept_fetches_on(struct request *req, long fd)
+{
+	struct accept *accept = request_data(req, struct accept);
+	u32 fetched = accept->fetched;
+
+	/* A slot may be had or not, which ends the request: one at a time. */
+	if (fd < 0 || !(req->flags & REQ_MULTISHOT) || accept->file_slot ||
+	    !punt_is_on_worker(&req->punt))
+		return false;
+	if (accept->room == 0 || fetched - load_acquire(&accept->told) == ACCEPT_FETCHED ||
+	    !(poll_now(request_fd(req), EPOLLIN) & EPOLLIN))
+		return false;
+	accept->room--;
+	accept->fds[fetched % ACCEPT_FETCHED] = (s32)fd;
+	store_release(&accept->fetched, fetched + 1);
+	request_tell_progress(req);
+	return true;
+}
+
 OP_BLOCK(accept)
 {
 	const struct accept *accept = request_data(req, struct accept);
+	long n;
 
-	request_set_result(req, (s32)punt_call(SYS_accept4, request_fd(req), (long)accept->addr,
-					       (long)accept->addr_len, accept->flags));
+	do {
+		n = punt_call(SYS_accept4, request_fd(req), (long)accept->addr,
+			      (long)accept->addr_len, accept->flags);
+	} while (accept_fetches_on(req, n));
+	request_set_result(req, (s32)n);
 }
 
 struct connect {

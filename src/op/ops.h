@@ -8,12 +8,13 @@
 
 #include "request/request.h"
 
-#define OP_PREP(name)    int name##_prep(struct request *req, const struct io_uring_sqe *sqe)
-#define OP_ISSUE(name)   enum issue_verdict name##_issue(struct request *req)
-#define OP_BLOCK(name)   void name##_block(struct request *req)
-#define OP_FINISH(name)  void name##_finish(struct request *req)
-#define OP_CLEANUP(name) void name##_cleanup(struct request *req)
-#define OP_BARE(name)    u32 name##_bare(struct ring *ring, u32 count, bool *would_block)
+#define OP_PREP(name)     int name##_prep(struct request *req, const struct io_uring_sqe *sqe)
+#define OP_ISSUE(name)    enum issue_verdict name##_issue(struct request *req)
+#define OP_BLOCK(name)    void name##_block(struct request *req)
+#define OP_FINISH(name)   void name##_finish(struct request *req)
+#define OP_PROGRESS(name) void name##_progress(struct request *req)
+#define OP_CLEANUP(name)  void name##_cleanup(struct request *req)
+#define OP_BARE(name)     u32 name##_bare(struct ring *ring, u32 count, bool *would_block)
 
 /* nop.c */
 OP_PREP(nop);
@@ -150,6 +151,7 @@ OP_ISSUE(async_cancel);
 OP_PREP(accept);
 OP_ISSUE(accept);
 OP_BLOCK(accept);
+OP_PROGRESS(accept);
 OP_FINISH(accept);
 OP_PREP(connect);
 OP_ISSUE(connect);

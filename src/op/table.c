@@ -227,6 +227,7 @@ const struct op_def op_table[IORING_OP_LAST] = {
 	[IORING_OP_ACCEPT] = {.prep = accept_prep,
 			      .issue = accept_issue,
 			      .block = accept_block,
+			      .progress = accept_progress,
 			      .finish = accept_finish,
 			      .poll_events = EPOLLIN,
 			      .needs_file = true,

@@ -38,6 +38,7 @@ struct punt_work {
 	struct punt_class *class;             /* (q) whose it is, but in PUNT_IDLE */
 	struct punt_worker *worker;           /* (q) while PUNT_RUNNING */
 	u64 serial_key;                       /* (c) works of one key run one by one; 0: free */
+	u32 news;                             /* (a) the caller's: see request_tell_progress() */
 	u8 state;                             /* (q) enum punt_state */
 };
 
@@ -46,6 +47,12 @@ static inline void punt_work_init(struct punt_work *work, void (*run)(struct pun
 {
 	*work = (struct punt_work){.run = run, .done = done, .serial_key = serial_key};
 	list_init(&work->node);
+}
+
+/* For run(): whether a worker called it, or who queued it, for want of one. */
+static inline bool punt_is_on_worker(const struct punt_work *work)
+{
+	return work->worker != NULL;
 }
 
 /* The calling thread's pool, or NULL: it has none. */

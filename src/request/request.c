@@ -68,18 +68,36 @@ void ring_ready_add(struct ring *ring, struct request *req)
 	ring->ready_tail = &req->ready_next;
 }
 
-void request_task_work_add(struct request *req)
+static void task_work_push(struct request *req)
 {
 	/* req may be gone as soon as it is pushed; rings never are */
 	struct ring *ring = req->ring;
 
-	request_set_state(req, REQUEST_QUEUED);
 	/* From the push on the driver may complete the request and end the ring; it waits for us
 	 * before it closes what we wake it by. */
 	add_full(&ring->wakers, 1);
 	if (mpsc_push(&ring->task_work, &req->task_work) && load_relaxed(&ring->wants_wake))
 		wait_wake(ring);    /* the push is a full barrier; pairs with wait_wants_wake() */
 	sub_full(&ring->wakers, 1); /* pairs with ring_delete() */
+}
+
+void request_task_work_add(struct request *req)
+{
+	request_set_state(req, REQUEST_QUEUED);
+	task_work_push(req);
+}
+
+/*
+ * What the driver is to learn of a punted request. Its one task work is queued by whoever makes
+ * news of NEWS_NONE, and the driver makes NEWS_NONE of what it finds when it has come to it: so
+ * the work is never queued twice, and NEWS_DONE is the last that is seen of the request.
+ */
+enum { NEWS_NONE, NEWS_PROGRESS, NEWS_DONE };
+
+void request_tell_progress(struct request *req)
+{
+	if (exchange_full(&req->punt.news, NEWS_PROGRESS) == NEWS_NONE)
+		task_work_push(req);
 }
 
 void ring_post(struct ring *ring, u64 user_data, s32 result, u32 cqe_flags, const u64 *extra)
@@ -178,7 +196,7 @@ void request_end(struct request *req, s32 result)
 	ring_ready_add(req->ring, req);
 }
 
-/* What the worker runs. The request is its own until request_task_work_add(). */
+/* What the worker runs. The request is its own until punt_done() hands it over. */
 static void punt_run(struct punt_work *work)
 {
 	struct request *req = container_of(work, struct request, punt);
@@ -191,7 +209,9 @@ static void punt_done(struct punt_work *work)
 	struct request *req = container_of(work, struct request, punt);
 
 	req->flags |= REQ_FINISHED;
-	request_task_work_add(req);
+	request_set_state(req, REQUEST_QUEUED);
+	if (exchange_full(&req->punt.news, NEWS_DONE) == NEWS_NONE)
+		task_work_push(req);
 }
 
 /* The worker makes its call when it comes to it, so it gets a descriptor that only it can close. */
@@ -368,6 +388,19 @@ static void run_one(struct request *req)
 		request_issue(req);
 }
 
+/* What another thread queued: the request itself, or word of its progress. */
+static void run_task_work(struct request *req)
+{
+	const struct op_def *op = req->op;
+
+	/* Pairs with request_tell_progress(), punt_done(). */
+	if (op != NULL && unlikely(op->progress != NULL) &&
+	    exchange_full(&req->punt.news, NEWS_NONE) == NEWS_PROGRESS)
+		op->progress(req);
+	else
+		run_one(req);
+}
+
 /* The processor fetches what the next one's issue will read, while this one's is in the kernel. */
 static void request_prefetch(const struct request *req)
 {
@@ -389,7 +422,7 @@ void ring_run(struct ring *ring)
 		while (node != NULL) {
 			req = container_of(node, struct request, task_work);
 			node = node->next;
-			run_one(req);
+			run_task_work(req);
 		}
 		req = ring->ready_head;
 		if (req == NULL)

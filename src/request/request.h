@@ -19,7 +19,8 @@
  * Whoever unlinks a request from where it waits owns it. Only the ring's
  * driver (the holder of its lock) changes a request that is in none of the
  * WAIT_ states or PUNTED; their owners may write its result, and then do
- * exactly one thing: request_task_work_add().
+ * exactly one thing: request_task_work_add(). A worker may before that tell of
+ * progress: what its operation puts down for the driver.
  *
  * Entry:       request_set_state() is the only writer of `state`
  * Invariants:  T1 the moves above are the only ones (asserted by the setter)
@@ -114,9 +115,13 @@ struct op_def {
 	/* Makes the call, blocking, and sets req->result. A punt worker, or the driver when
 	 * there is none: may not touch the ring. */
 	void (*block)(struct request *req);
-	/* block() returned, or the request was cancelled: what is left to do in the driver.
-	 * NULL: nothing. A multishot request clears REQ_FINISHED to be issued again. */
+	/* block() returned, or the request was cancelled, or prep() refused it and its link failed:
+	 * what is left to do in the driver. NULL: nothing. A multishot request clears
+	 * REQ_FINISHED to be issued again. */
 	void (*finish)(struct request *req);
+	/* block() goes on, and called request_tell_progress(): takes what it has put down until now.
+	 * Reads of the request only what is (c), or made for it. Driver. NULL: it never does. */
+	void (*progress)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);
 	/* A plain SQE wants what is there: true, `hit` is to be copied (submit.c).
@@ -265,6 +270,11 @@ void request_free(struct request *req);
 /* Any thread, as the request's owner: the driver will see it, and is woken if it sleeps. The
  * request may be freed before this returns. */
 void request_task_work_add(struct request *req);
+
+/* A worker, from op->block() on punt_is_on_worker(): the driver will call op->progress(), once for
+ * all that it was told of till then. If block() has returned before, it calls op->finish() only,
+ * which takes what is left. */
+void request_tell_progress(struct request *req);
 
 /* Driver. The request must wait: holds its file, so that it survives the program's close(). 0 or
  * -ENOMEM. */

@@ -263,11 +263,20 @@ static inline bool ring_is_quiet(const struct ring *ring)
 	return ring->requests.used == 0 && ring->cq.backlog_count == 0 && !ring->cq.is_dropped;
 }
 
-/* Whether a CQE posted now goes into the CQ, not into the backlog. */
+/* How many CQEs posted now go into the CQ, not into the backlog. */
+static inline u32 ring_cq_room(const struct ring *ring)
+{
+	u32 ready = cq_ready(&ring->cq, &ring->memory);
+
+	/* The program may have moved its head anywhere. */
+	if (ring->cq.backlog_count > 0 || ready >= ring->memory.cq_entries)
+		return 0;
+	return ring->memory.cq_entries - ready;
+}
+
 static inline bool ring_cq_has_room(const struct ring *ring)
 {
-	return ring->cq.backlog_count == 0 &&
-	       cq_ready(&ring->cq, &ring->memory) < ring->memory.cq_entries;
+	return ring_cq_room(ring) > 0;
 }
 
 /* Whether anything of the ring can complete without the program. */

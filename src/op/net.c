@@ -235,10 +235,10 @@ OP_PROGRESS(accept)
 {
 	struct accept *accept = request_data(req, struct accept);
 	u32 fetched = load_acquire(&accept->fetched), told = accept->told;
-	rs_assert(fetched - told <= ACCEPT_FETCHED);
 	/* Each had another one behind it. */
 	u32 cqe_flags = told != fetched && is_tcp(request_fd(req)) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
 
+	rs_assert(fetched - told <= ACCEPT_FETCHED);
 	for (; told != fetched; told++) {
 		s32 fd = accept_install(req, accept->fds[told % ACCEPT_FETCHED]);
 

@@ -145,6 +145,12 @@ bool wait_chain_draw(struct generator *g);
 bool drain_scene_draw(struct generator *g);
 /* A channel that nothing was drawn for in this batch, or -1. */
 int draw_channel(struct generator *g);
+
+/* Of what draw_channel() says; NULL: of none. */
+static inline struct channel *channel_of(struct generator *g, int channel)
+{
+	return channel < 0 ? NULL : &g->channels[channel];
+}
 bool channel_has_room(const struct channel *c);
 /* What waits on a channel, of a kind (-1: of any), or NULL. */
 struct waiting *waiting_on(struct generator *g, int channel, int kind);

@@ -35,7 +35,7 @@ static void read_draw(struct generator *g, struct channel *c, int len)
 bool run_draw(struct generator *g)
 {
 	const int channel = draw_channel(g);
-	struct channel *c = &g->channels[channel];
+	struct channel *c = channel_of(g, channel);
 	int writes = 2 + (int)draw_below(g, 9), reads = (int)draw_below(g, 10);
 	/* As a batch has them: mostly of one size. */
 	int len = 1 + (int)draw_below(g, 1100);

@@ -295,7 +295,7 @@ static bool send_draw(struct generator *g)
 {
 	const int channel = draw_channel(g);
 	const int first = g->program->nops;
-	struct channel *c = &g->channels[channel];
+	struct channel *c = channel_of(g, channel);
 	int len, count = 1;
 
 	if (channel < 0)
@@ -338,7 +338,7 @@ static bool is_receive(const struct op *op)
 static bool receive_draw(struct generator *g)
 {
 	const int channel = draw_channel(g);
-	struct channel *c = &g->channels[channel];
+	struct channel *c = channel_of(g, channel);
 	struct waiting *w;
 	struct op *op;
 	int len;
@@ -384,7 +384,7 @@ static bool receive_draw(struct generator *g)
 static bool poll_draw(struct generator *g)
 {
 	const int channel = draw_channel(g);
-	struct channel *c = &g->channels[channel];
+	struct channel *c = channel_of(g, channel);
 	struct waiting *w;
 	struct op *op;
 	bool multi;
@@ -465,7 +465,7 @@ static bool close_end_draw(struct generator *g)
 static bool end_draw(struct generator *g)
 {
 	const int channel = draw_channel(g);
-	struct channel *c = &g->channels[channel];
+	struct channel *c = channel_of(g, channel);
 	struct op *op;
 
 	if (channel < 0 || c->ended || c->kind != CHANNEL_STREAM || draw_percent(g, 50) ||

@@ -7,9 +7,10 @@
  * telling the reactor at each enter would cost a system call. So:
  *
  *   ATTEND_NOBODY --(enter returns, requests wait)--> ATTEND_TICK
- *   ATTEND_TICK:  each millisecond the reactor drives the ring, if nobody is in it. After
- *                 TICKS_TO_EPOLL ticks without an enter it is ATTEND_EPOLL; if the program
- *                 has waited inside for TICKS_TO_LEAVE ticks it is ATTEND_NOBODY.
+ *   ATTEND_TICK:  each millisecond the reactor drives the ring, if nobody is in it. If nobody
+ *                 was since the last tick, the next ones come sooner, and after TICKS_TO_EPOLL
+ *                 of them it is ATTEND_EPOLL; if the program has waited inside for
+ *                 TICKS_TO_LEAVE ticks it is ATTEND_NOBODY.
  *   ATTEND_EPOLL: the ring's epoll set is in the reactor's; no more ticks. A wait of the
  *                 program takes it out again (reactor_release()).
  *
@@ -174,15 +175,17 @@ static u64 tick(struct ring *ring)
 		store_relaxed(&ring->attendance, attendance_at_rest(ring));
 		return 0;
 	}
-	if (ring->enter_count != ring->tick_enter_count)
-		ring->idle_ticks = 0;
-	ring->tick_enter_count = ring->enter_count;
+	if (ring->enter_count != ring->tick_enter_count) {
+		ring->tick_enter_count = ring->enter_count;
+		ring->idle_ticks = 1;
+		return TICK_NS;
+	}
 	if (++ring->idle_ticks >= TICKS_TO_EPOLL) {
 		watch(ring);
 		return 0;
 	}
 	/* It seems to have left for longer: the next ticks come sooner, to watch it soon. */
-	return ring->idle_ticks > 1 ? TICK_SOON_NS : TICK_NS;
+	return TICK_SOON_NS;
 }
 
 /* How long the reactor may sleep for the sake of a watched ring's timers. */
@@ -420,6 +423,7 @@ void reactor_attend(struct ring *ring)
 		if (reactor_start())
 			return; /* no thread to be had: completions wait for the next enter */
 		ring->idle_ticks = 0;
+		ring->tick_enter_count = ring->enter_count;
 		store_relaxed(&ring->attendance, ATTEND_TICK);
 	}
 	barrier_full(); /* pairs with the one in reactor_body() */

@@ -6,7 +6,8 @@
  * accept() and connect() have no flag for that, only the file's O_NONBLOCK, which
  * is not ours to change while others use the socket. So an accept on a blocking
  * socket is made in the punt pool once poll() promises a connection (another
- * thread may be faster, and then it blocks there, not here). A socket that is to
+ * thread may be faster, and then it blocks there, not here); for a multishot one
+ * the worker goes on while there are more. A socket that is to
  * be connected is of no use to others yet: there the flag is set for one call.
  *
  * Not here: SEND, RECV (transfer.c), SENDMSG, RECVMSG (message.c), SOCKET and the like (socket.c).
@@ -158,9 +159,11 @@ struct accept {
 	u64 addr, addr_len; /* (c) the program's, written by accept4() */
 	s32 flags;          /* (c) */
 	u32 file_slot;      /* (c) sqe->file_index */
-	bool is_polled;
-	bool is_last; /* the CQ was full when the connection that a worker fetches was seen */
-	u32 room;     /* (o) how many more CQEs it had room for then */
+	bool is_multishot;  /* (c) */
+	bool is_polled;     /* the driver's */
+	bool is_stopped;    /* the driver's: it was cancelled, and does not go on */
+	bool is_last; /* (a) the CQ was full when the worker's connection was seen, or since */
+	u32 room;     /* (o) how many more connections the worker may fetch */
 	u32 fetched;  /* (a) counts what the worker has put into `fds` */
 	u32 told;     /* (a) counts what the driver has taken from there */
 	s32 fds[ACCEPT_FETCHED];
@@ -176,6 +179,7 @@ OP_PREP(accept)
 		.addr_len = load_relaxed(&sqe->addr2),
 		.flags = (s32)load_relaxed(&sqe->accept_flags),
 		.file_slot = load_relaxed(&sqe->file_index),
+		.is_multishot = ioprio & IORING_ACCEPT_MULTISHOT,
 		.is_polled = !(ioprio & IORING_ACCEPT_POLL_FIRST),
 	};
 	if (load_relaxed(&sqe->len) || load_relaxed(&sqe->buf_index))
@@ -230,7 +234,8 @@ static bool accept_goes_on(struct request *req)
 	return true;
 }
 
-/* What a worker fetched goes to the backlog if the CQ has been filled since. */
+/* What a worker fetched goes to the backlog if the CQ has been filled since. That ends the request;
+ * no more come than were fetched by then. */
 OP_PROGRESS(accept)
 {
 	struct accept *accept = request_data(req, struct accept);
@@ -240,17 +245,34 @@ OP_PROGRESS(accept)
 
 	rs_assert(fetched - told <= ACCEPT_FETCHED);
 	for (; told != fetched; told++) {
-		s32 fd = accept_install(req, accept->fds[told % ACCEPT_FETCHED]);
+		s32 fd = accept->fds[told % ACCEPT_FETCHED];
 
-		request_post_more(req, fd, cqe_flags);
+		file_forget(fd);
+		if (!request_post_more(req, fd, cqe_flags))
+			store_relaxed(&accept->is_last, true);
 		store_release(&accept->told, told + 1);
 	}
 }
 
+OP_STOP(accept)
+{
+	struct accept *accept = request_data(req, struct accept);
+	bool is_first = !accept->is_stopped;
+
+	accept->is_stopped = true;
+	return accept->is_multishot && is_first;
+}
+
 OP_FINISH(accept)
 {
+	const struct accept *accept = request_data(req, struct accept);
+	bool goes_on;
+
 	accept_progress(req);
-	if (accept_goes_on(req))
+	goes_on = accept_goes_on(req);
+	if (accept->is_stopped && (goes_on || req->result == -EINTR))
+		request_set_result(req, -ECANCELED);
+	else if (goes_on)
 		req->flags &= ~REQ_FINISHED;
 }
 
@@ -270,7 +292,7 @@ OP_ISSUE(accept)
 		if (ready < 0)
 			return request_done(req, ready);
 		if (ready & EPOLLIN) {
-			accept->room = ring_cq_room(req->ring);
+			accept->room = min_of(ring_cq_room(req->ring), NET_MULTISHOT_TRIES);
 			accept->is_last = accept->room == 0;
 			return ISSUE_PUNT;
 		}
@@ -297,11 +319,14 @@ static bool accept_fetches_on(struct request *req, long fd)
 	struct accept *accept = request_data(req, struct accept);
 	u32 fetched = accept->fetched;
 
-	/* A slot may be had or not, which ends the request: one at a time. */
-	if (fd < 0 || !(req->flags & REQ_MULTISHOT) || accept->file_slot ||
-	    !punt_is_on_worker(&req->punt))
+	if (fd < 0 || !accept->is_multishot || !punt_is_on_worker(&req->punt))
 		return false;
-	if (accept->room == 0 || fetched - load_acquire(&accept->told) == ACCEPT_FETCHED ||
+	/* One at a time where there may be no slot, which ends the request; and where it is not to
+	 * block. */
+	if (accept->file_slot || req->flags & REQ_NOWAIT)
+		return false;
+	if (accept->room == 0 || load_relaxed(&accept->is_last) ||
+	    fetched - load_acquire(&accept->told) == ACCEPT_FETCHED ||
 	    !(poll_now(request_fd(req), EPOLLIN) & EPOLLIN))
 		return false;
 	accept->room--;

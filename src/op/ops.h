@@ -13,6 +13,7 @@
 #define OP_BLOCK(name)    void name##_block(struct request *req)
 #define OP_FINISH(name)   void name##_finish(struct request *req)
 #define OP_PROGRESS(name) void name##_progress(struct request *req)
+#define OP_STOP(name)     bool name##_stop(struct request *req)
 #define OP_CLEANUP(name)  void name##_cleanup(struct request *req)
 #define OP_BARE(name)     u32 name##_bare(struct ring *ring, u32 count, bool *would_block)
 
@@ -152,6 +153,7 @@ OP_PREP(accept);
 OP_ISSUE(accept);
 OP_BLOCK(accept);
 OP_PROGRESS(accept);
+OP_STOP(accept);
 OP_FINISH(accept);
 OP_PREP(connect);
 OP_ISSUE(connect);

@@ -228,6 +228,7 @@ const struct op_def op_table[IORING_OP_LAST] = {
 			      .issue = accept_issue,
 			      .block = accept_block,
 			      .progress = accept_progress,
+			      .stop = accept_stop,
 			      .finish = accept_finish,
 			      .poll_events = EPOLLIN,
 			      .needs_file = true,

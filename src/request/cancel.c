@@ -21,10 +21,16 @@
 #include "request/ring.h"
 #include "request/timer.h"
 
+/* What was or is in a worker's hands may be done: whether it ends all the same. */
+static bool stops(struct request *req)
+{
+	return req->op != NULL && req->op->stop != NULL && req->op->stop(req);
+}
+
 /* 0: it completes with -ECANCELED, now or very soon. */
 static int cancel_one(struct request *req)
 {
-	switch (load_relaxed(&req->state)) {
+	switch (load_acquire(&req->state)) { /* pairs with request_set_state() */
 	case REQUEST_WAIT_POLL:
 		poll_disarm(req);
 		request_end(req, -ECANCELED);
@@ -40,7 +46,7 @@ static int cancel_one(struct request *req)
 			return 0;
 		}
 		punt_interrupt(&req->punt);
-		return req->op->is_counted_if_cancelled ? 0 : -EALREADY;
+		return stops(req) || req->op->is_counted_if_cancelled ? 0 : -EALREADY;
 	case REQUEST_WAIT_FUTEX:
 		return futex_wait_cancel(req);
 	case REQUEST_WAIT_PAGE:
@@ -49,7 +55,13 @@ static int cancel_one(struct request *req)
 		request_end(req, -ECANCELED);
 		return 0;
 	case REQUEST_QUEUED:
-		return -EALREADY;
+		if (req->flags & REQ_POLL_WOKEN) {
+			/* Not issued again: it might wait once more, and the cancel be forgotten. */
+			req->flags = (req->flags & ~REQ_POLL_WOKEN) | REQ_FINISHED;
+			request_set_result(req, -ECANCELED);
+			return 0;
+		}
+		return stops(req) ? 0 : -EALREADY;
 	default:
 		return -ENOENT;
 	}
@@ -120,10 +132,11 @@ struct cancel_walk {
 	bool any_waitid, any_futex;    /* of those with ASYNC_CANCEL_ALL all count as one */
 };
 
-/* Not of WAITID: that waits in the pool here only. */
+/* Not of WAITID and ACCEPT: those wait in the pool here only. */
 static bool is_punted_call(const struct request *req)
 {
-	return load_relaxed(&req->state) == REQUEST_PUNTED && !req->op->is_counted_if_cancelled;
+	return load_relaxed(&req->state) == REQUEST_PUNTED && !req->op->is_counted_if_cancelled &&
+	       req->op->stop == NULL;
 }
 
 static bool cancel_visit_unbegun(struct request *req, void *arg)

@@ -351,6 +351,16 @@ void poll_prefetch(const struct poll_target *target)
 	__builtin_prefetch(container_of(wait, struct request, poll));
 }
 
+static void poll_wake(struct ring *ring, struct poll_wait *wait, u32 revents)
+{
+	struct request *req = container_of(wait, struct request, poll);
+
+	list_del(&wait->node);
+	wait->revents = revents;
+	req->flags |= REQ_POLL_WOKEN;
+	ring_ready_add(ring, req);
+}
+
 void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 {
 	struct poll_wait *wait, *tmp;
@@ -360,14 +370,10 @@ void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 	else if (revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		target->has_ended = true;
 	list_for_each_entry_safe (wait, tmp, &target->waiters, node) {
-		struct request *req = container_of(wait, struct request, poll);
 		u32 seen = revents & (wait->events | EPOLLERR | EPOLLHUP);
 
-		if (seen == 0)
-			continue;
-		list_del(&wait->node);
-		wait->revents = seen;
-		ring_ready_add(ring, req);
+		if (seen != 0)
+			poll_wake(ring, wait, seen);
 	}
 	if (target->lasting)
 		return; /* the others are told of the next edge */
@@ -378,11 +384,8 @@ void poll_event(struct ring *ring, struct poll_target *target, u32 revents)
 	/* The others wait on. If the file went away meanwhile they are issued again, and see it. */
 	if (target_arm(ring, target, wanted(target)) == 0)
 		return;
-	list_for_each_entry_safe (wait, tmp, &target->waiters, node) {
-		list_del(&wait->node);
-		wait->revents = EPOLLERR;
-		ring_ready_add(ring, container_of(wait, struct request, poll));
-	}
+	list_for_each_entry_safe (wait, tmp, &target->waiters, node)
+		poll_wake(ring, wait, EPOLLERR);
 }
 
 /* One edge. The request posts a marked CQE and goes on; if the CQ is full it ends with this one. */

@@ -38,7 +38,6 @@ struct punt_work {
 	struct punt_class *class;             /* (q) whose it is, but in PUNT_IDLE */
 	struct punt_worker *worker;           /* (q) while PUNT_RUNNING */
 	u64 serial_key;                       /* (c) works of one key run one by one; 0: free */
-	u32 news;                             /* (a) the caller's: see request_tell_progress() */
 	u8 state;                             /* (q) enum punt_state */
 };
 

@@ -70,7 +70,7 @@ void ring_ready_add(struct ring *ring, struct request *req)
 
 static void task_work_push(struct request *req)
 {
-	/* req may be gone as soon as it is pushed; rings never are */
+	/* req may be gone as soon as it is pushed, if it is handed over; rings never are */
 	struct ring *ring = req->ring;
 
 	/* From the push on the driver may complete the request and end the ring; it waits for us
@@ -88,15 +88,27 @@ void request_task_work_add(struct request *req)
 }
 
 /*
- * What the driver is to learn of a punted request. Its one task work is queued by whoever makes
- * news of NEWS_NONE, and the driver makes NEWS_NONE of what it finds when it has come to it: so
- * the work is never queued twice, and NEWS_DONE is the last that is seen of the request.
+ * What a worker has to say of a request, whose task work can be queued only once:
+ *
+ *                 request_tell_progress()           punt_done()
+ *   NEWS_NONE ----------------------------> NEWS_PROGRESS ---------> NEWS_DONE
+ *     ^   ^  |    (queues the task work)      |  (queues nothing)      |  ^
+ *     |   |  '--------------------------------+------------------------+--'
+ *     |   |          punt_done() (queues the task work)                |
+ *     |   '-----------------------------------'                        |
+ *     |        run_task_work(): op->progress()                         |
+ *     '----------------------------------------------------------------'
+ *              run_task_work(): the request, which is the driver's now
+ *
+ * Who replaces NEWS_NONE queues, and the driver puts NEWS_NONE back when it has come to it. Behind
+ * NEWS_DONE the worker touches the request no more. Only requests whose operation has a progress()
+ * are asked for news; they come to the task work by way of the pool alone.
  */
 enum { NEWS_NONE, NEWS_PROGRESS, NEWS_DONE };
 
 void request_tell_progress(struct request *req)
 {
-	if (exchange_full(&req->punt.news, NEWS_PROGRESS) == NEWS_NONE)
+	if (exchange_full(&req->news, NEWS_PROGRESS) == NEWS_NONE)
 		task_work_push(req);
 }
 
@@ -210,7 +222,7 @@ static void punt_done(struct punt_work *work)
 
 	req->flags |= REQ_FINISHED;
 	request_set_state(req, REQUEST_QUEUED);
-	if (exchange_full(&req->punt.news, NEWS_DONE) == NEWS_NONE)
+	if (exchange_full(&req->news, NEWS_DONE) == NEWS_NONE)
 		task_work_push(req);
 }
 
@@ -287,6 +299,7 @@ void request_punt(struct request *req)
 	}
 	key = punt_serial_key(req, &is_bounded);
 	punt_work_init(&req->punt, punt_run, punt_done, key);
+	req->news = NEWS_NONE;
 	request_set_state(req, REQUEST_PUNTED);
 	pending_add(req);
 	stats_count(ring->stats, COUNTER_PUNTS, 1);
@@ -376,12 +389,13 @@ static void run_one(struct request *req)
 	/* One that waits again and again (poll.c) stays among those that wait. */
 	if ((req->flags & (REQ_PENDING | REQ_POLL_LASTING)) == REQ_PENDING)
 		pending_remove(req);
-	if (unlikely(req->ring->life != RING_ALIVE && !(req->flags & REQ_FINISHED))) {
-		req->flags |= REQ_FINISHED; /* the ring ends: nothing begins any more */
-		request_set_result(req, -ECANCELED);
-	}
+	req->flags &= ~REQ_POLL_WOKEN;
 	if (req->flags & REQ_FINISHED && req->op != NULL && req->op->finish != NULL)
 		req->op->finish(req);
+	if (unlikely(req->ring->life != RING_ALIVE && !(req->flags & REQ_FINISHED))) {
+		req->flags |= REQ_FINISHED; /* the ring ends: nothing begins or goes on any more */
+		request_set_result(req, -ECANCELED);
+	}
 	if (req->flags & REQ_FINISHED)
 		request_complete(req);
 	else
@@ -394,11 +408,16 @@ static void run_task_work(struct request *req)
 	const struct op_def *op = req->op;
 
 	/* Pairs with request_tell_progress(), punt_done(). */
-	if (op != NULL && unlikely(op->progress != NULL) &&
-	    exchange_full(&req->punt.news, NEWS_NONE) == NEWS_PROGRESS)
-		op->progress(req);
-	else
-		run_one(req);
+	if (op != NULL && unlikely(op->progress != NULL)) {
+		u32 news = exchange_full(&req->news, NEWS_NONE);
+
+		rs_assert(news != NEWS_NONE);
+		if (news == NEWS_PROGRESS) {
+			op->progress(req);
+			return;
+		}
+	}
+	run_one(req);
 }
 
 /* The processor fetches what the next one's issue will read, while this one's is in the kernel. */

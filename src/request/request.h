@@ -18,9 +18,9 @@
  *
  * Whoever unlinks a request from where it waits owns it. Only the ring's
  * driver (the holder of its lock) changes a request that is in none of the
- * WAIT_ states or PUNTED; their owners may write its result, and then do
- * exactly one thing: request_task_work_add(). A worker may before that tell of
- * progress: what its operation puts down for the driver.
+ * WAIT_ states or PUNTED; their owners may write its result, and then hand it
+ * over, which is the last that they do to it: request_task_work_add(). A worker
+ * may before that tell of progress (request_tell_progress()).
  *
  * Entry:       request_set_state() is the only writer of `state`
  * Invariants:  T1 the moves above are the only ones (asserted by the setter)
@@ -84,6 +84,7 @@ enum request_state {
 	(1u << 20) /* ISSUE_POLL waits for errors and EPOLLPRI only, not for op->poll_events */
 #define REQ_FILE_OWNED                                                                             \
 	(1u << 21) /* `file` is a reference of the request's own, not its resource's */
+#define REQ_POLL_WOKEN (1u << 22) /* QUEUED because of its file: to be issued again */
 #define REQ_WIDE_CQE                                                                               \
 	(1u << 24) /* its CQE has 32 bytes: the second half are the first two u64 of `data` */
 #define REQ_BUFFER_SEEN  (1u << 25) /* its buffers are at the head of a ring, not used yet */
@@ -119,9 +120,14 @@ struct op_def {
 	 * what is left to do in the driver. NULL: nothing. A multishot request clears
 	 * REQ_FINISHED to be issued again. */
 	void (*finish)(struct request *req);
-	/* block() goes on, and called request_tell_progress(): takes what it has put down until now.
-	 * Reads of the request only what is (c), or made for it. Driver. NULL: it never does. */
+	/* block() goes on, and called request_tell_progress(): takes what it has put down until now,
+	 * and posts CQEs for it. Beside it block() runs: this writes nothing that block() uses, but
+	 * what is made for both. Driver. NULL: block() never calls that. */
 	void (*progress)(struct request *req);
+	/* The request is cancelled while it is PUNTED, or behind that QUEUED, so its call may succeed:
+	 * true, and it ends with -ECANCELED behind what was told of it. False: it may end with
+	 * the call's result. Driver. NULL: false. */
+	bool (*stop)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);
 	/* A plain SQE wants what is there: true, `hit` is to be copied (submit.c).
@@ -162,7 +168,8 @@ struct poll_wait {
 
 #define REQUEST_DATA 120 /* bytes for the operation's own, checked arguments */
 
-/* Owned as the drawing says, from request_alloc() to request_free(). All fields (o). */
+/* Owned as the drawing says, from request_alloc() to request_free(). All fields (o), where nothing
+ * else is said; those that a worker reads nobody writes while it is PUNTED. */
 struct request {
 	/* The first cache line: all that a NOP touches. */
 	struct ring *ring;       /* (c) */
@@ -188,10 +195,11 @@ struct request {
 	struct request *ltimeout;         /* (r) its running link timeout; NULL: it fired */
 	struct request *ltimeout_of;      /* of a LINK_TIMEOUT: the request it guards */
 	struct list_node pending;         /* REQ_PENDING: in a bucket of ring->pending */
-	struct mpsc_node task_work;       /* QUEUED by another thread */
+	struct mpsc_node task_work;       /* QUEUED by another thread; or PUNTED, and with news */
 	struct poll_wait poll;
 	struct heap_node timer;
 	struct punt_work punt;
+	u32 news; /* (a) of a request that is punted: what the driver has yet to take (request.c) */
 	u8 data[REQUEST_DATA] __attribute__((aligned(8)));
 } __attribute__((aligned(CACHE_LINE)));
 _Static_assert(sizeof(struct request) <= 384, "memory for one waiting request stays small");

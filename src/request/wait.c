@@ -149,7 +149,7 @@ void wait_wake(struct ring *ring)
 void wait_wants_wake(struct ring *ring, bool is_wanted)
 {
 	store_relaxed(&ring->wants_wake, is_wanted);
-	barrier_full(); /* pairs with the push in request_task_work_add() */
+	barrier_full(); /* pairs with task_work_push() */
 }
 
 static void notify_event_fd(struct ring *ring)

@@ -6,6 +6,9 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "request/cancel.h"
+#include "request/pending.h"
+#include "request/poll.h"
 #include "unit_ring.h"
 
 static struct unit_ring ring;
@@ -47,6 +50,34 @@ static void a_waiting_request_is_cancelled(void **state)
 	unit_submit(&ring);
 	unit_collect(&ring, 4, results, 4);
 	assert_memory_equal(results, ((s32[]){-ECANCELED, -ECANCELED, 0, 0}), sizeof(results));
+}
+
+static bool take_it(struct request *req, void *found)
+{
+	*(struct request **)found = req;
+	return false;
+}
+
+/* It would wait again if others took what made its file ready, and the cancel were lost. */
+static void a_request_whose_file_is_ready_is_cancelled_before_its_next_try(void **state)
+{
+	struct ring *inside = unit_ring_inside(&ring);
+	struct request *req = NULL;
+	u64 user_data = 0;
+
+	(void)state;
+	sqe_read_pipe(user_data);
+	unit_submit(&ring);
+	ring_lock(inside);
+	pending_for_each(inside, &user_data, take_it, &req);
+	assert_non_null(req);
+	poll_event(inside, req->poll.target, POLLIN);
+	assert_int_equal(req->state, REQUEST_QUEUED);
+	assert_int_equal(request_cancel(req), 0);
+	ring_unlock(inside);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	unit_expect(&ring, 0, -ECANCELED);
+	assert_int_equal(read(ends[0], bytes, 1), 1);
 }
 
 static void what_is_not_there_cannot_be_cancelled(void **state)
@@ -297,6 +328,7 @@ static void a_ring_is_closed_with_everything_in_flight(void **state)
 
 static const struct CMUnitTest tests[] = {
 	CASE(a_waiting_request_is_cancelled),
+	CASE(a_request_whose_file_is_ready_is_cancelled_before_its_next_try),
 	CASE(what_is_not_there_cannot_be_cancelled),
 	CASE(of_several_with_one_user_data_one_is_cancelled_or_all),
 	CASE(any_cancels_whatever_waits),

@@ -56,7 +56,7 @@ static int cancel_one(struct request *req)
 		return 0;
 	case REQUEST_QUEUED:
 		if (req->flags & REQ_POLL_WOKEN) {
-			/* Not issued again: it might wait once more, and the cancel be forgotten. */
+			/* Not issued again: it might wait once more, the cancel forgotten. */
 			req->flags = (req->flags & ~REQ_POLL_WOKEN) | REQ_FINISHED;
 			request_set_result(req, -ECANCELED);
 			return 0;

@@ -120,13 +120,13 @@ struct op_def {
 	 * what is left to do in the driver. NULL: nothing. A multishot request clears
 	 * REQ_FINISHED to be issued again. */
 	void (*finish)(struct request *req);
-	/* block() goes on, and called request_tell_progress(): takes what it has put down until now,
-	 * and posts CQEs for it. Beside it block() runs: this writes nothing that block() uses, but
-	 * what is made for both. Driver. NULL: block() never calls that. */
+	/* block() goes on, and called request_tell_progress(): takes what it has put down until
+	 * now, and posts CQEs for it. Beside it block() runs: this writes nothing that block()
+	 * uses, but what is made for both. Driver. NULL: block() never calls that. */
 	void (*progress)(struct request *req);
-	/* The request is cancelled while it is PUNTED, or behind that QUEUED, so its call may succeed:
-	 * true, and it ends with -ECANCELED behind what was told of it. False: it may end with
-	 * the call's result. Driver. NULL: false. */
+	/* The request is cancelled while it is PUNTED, or behind that QUEUED, so its call may
+	 * succeed: true, and it ends with -ECANCELED behind what was told of it. False: it may
+	 * end with the call's result. Driver. NULL: false. */
 	bool (*stop)(struct request *req);
 	/* Its timer fired (timer.c); REQUEST_QUEUED's owner is the caller. Driver. */
 	void (*expire)(struct request *req);

@@ -54,9 +54,9 @@ static void buffer_draw(struct generator *g, struct ref *ref, uint32_t len)
 }
 
 /*
- * A write at the file's position may not end early: the kernel then tells how much it wrote and
- * leaves the position where it was, so that the next write is put over this one. Ringside
- * moves it, as write(2) does.
+ * What reads or writes at the file's position may not end early: on most disk file systems the
+ * kernel then tells how much it did and leaves the position where it was, so that the next one
+ * reads the same, or is put over this one. Ringside moves it, as read(2) and write(2) do.
  */
 static void buffers_mend(struct op *op)
 {
@@ -122,7 +122,7 @@ static bool rw_draw(struct generator *g)
 		else if (draw_percent(g, 2))
 			op->addr.kind = REF_GUARD;
 	}
-	if (writes && offset == UINT64_MAX)
+	if (offset == UINT64_MAX)
 		buffers_mend(op);
 	if (writes && file == OBJ_FILE_DIRECT)
 		direct_write_mend(op);

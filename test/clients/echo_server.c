@@ -25,7 +25,9 @@
 
 enum {
 	ENTRIES = 512,
-	BUFFERS = 1024, /* a power of two */
+	CQ_ENTRIES = 8192, /* room for all that 1,000 connections have to tell: a full CQ would end
+			    * the accept */
+	BUFFERS = 1024,    /* a power of two */
 	BUFFER_SIZE = 2048,
 	FDS = 16384,
 	GROUP = 0,
@@ -249,6 +251,7 @@ static void handle(const struct io_uring_cqe *cqe)
 int main(int argc, char **argv)
 {
 	unsigned wanted = argc == 2 ? (unsigned)atoi(argv[1]) : 0;
+	struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES};
 	struct rlimit limit = {FDS, FDS};
 	struct io_uring_cqe *cqe;
 	int error, listener;
@@ -256,7 +259,7 @@ int main(int argc, char **argv)
 	if (wanted == 0)
 		errx(2, "usage: echo_server CONNECTIONS");
 	setrlimit(RLIMIT_NOFILE, &limit);
-	error = io_uring_queue_init(ENTRIES, &ring, 0);
+	error = io_uring_queue_init_params(ENTRIES, &ring, &params);
 	if (error)
 		errx(1, "queue_init: %s", strerror(-error));
 	buffers_start();

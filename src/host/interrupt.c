@@ -162,7 +162,6 @@ static void signal_choose(void)
 	 */
 	const struct kernel_sigaction action = {.handler = (u64)interrupt_signalled,
 						.flags = SA_SIGINFO | SA_RESTART};
-
 	int chosen = load_relaxed(&chosen_signal);
 
 	if (chosen && signal_owner(chosen) == 0)

@@ -7,8 +7,8 @@
  * is not ours to change while others use the socket. So an accept on a blocking
  * socket is made in the punt pool once poll() promises a connection (another
  * thread may be faster, and then it blocks there, not here); for a multishot one
- * the worker goes on while there are more. A socket that is to
- * be connected is of no use to others yet: there the flag is set for one call.
+ * the worker goes on while there are more. A socket that is to be connected is of
+ * no use to others yet: there the flag is set for one call.
  *
  * Not here: SEND, RECV (transfer.c), SENDMSG, RECVMSG (message.c), SOCKET and the like (socket.c).
  * The kernel: io_uring/net.c
@@ -159,7 +159,7 @@ struct accept {
 	u64 addr, addr_len; /* (c) the program's, written by accept4() */
 	s32 flags;          /* (c) */
 	u32 file_slot;      /* (c) sqe->file_index */
-	bool is_multishot;  /* (c) */
+	bool is_multishot;  /* (c) as REQ_MULTISHOT, which the driver cannot read while PUNTED */
 	bool is_polled;     /* the driver's */
 	bool is_stopped;    /* the driver's: it was cancelled, and does not go on */
 	bool is_last; /* (a) the CQ was full when the worker's connection was seen, or since */
@@ -202,17 +202,6 @@ OP_PREP(accept)
 	return 0;
 }
 
-/* The new connection as the program is told of it: a descriptor, a slot, or -errno. */
-static s32 accept_install(struct request *req, int fd)
-{
-	const struct accept *accept = request_data(req, struct accept);
-
-	if (accept->file_slot)
-		return resource_install_file(req->ring, fd, accept->file_slot);
-	file_forget(fd);
-	return fd;
-}
-
 /* A new connection, or why there is none, is in req->result. True: it was told of, and the
  * request goes on to the next. */
 static bool accept_goes_on(struct request *req)
@@ -222,7 +211,11 @@ static bool accept_goes_on(struct request *req)
 
 	if (req->result < 0)
 		return false;
-	request_set_result(req, accept_install(req, req->result));
+	if (accept->file_slot)
+		request_set_result(req, resource_install_file(req->ring, req->result,
+							      accept->file_slot));
+	else
+		file_forget(req->result);
 	/* TCP says whether there is another one. */
 	req->cqe_flags =
 		poll_now(fd, EPOLLIN) & EPOLLIN && is_tcp(fd) ? IORING_CQE_F_SOCK_NONEMPTY : 0;

@@ -24,7 +24,7 @@
 /* What was or is in a worker's hands may be done: whether it ends all the same. */
 static bool stops(struct request *req)
 {
-	return req->op != NULL && req->op->stop != NULL && req->op->stop(req);
+	return req->op->stop != NULL && req->op->stop(req);
 }
 
 /* 0: it completes with -ECANCELED, now or very soon. */

@@ -488,8 +488,8 @@ void descriptor_fork_child(void)
 	own_fork_child();
 	fd_fork_child(); /* with the leased files among them: a lease ends when all have closed */
 	stats_after_fork();
-	/* Still 0 where the parent had no ring: descriptor_init() is then to run here. */
 	init_lock = LOCK_INIT;
+	/* Still 0 where the parent had no ring: descriptor_init() is then to run here. */
 	if (load_relaxed(&process_id))
 		store_relaxed(&process_id, (u32)host_call(SYS_getpid));
 }

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,18 +101,25 @@ static inline struct io_uring_sqe *core_sqe(struct io_uring *ring, __u64 user_da
 		core_prepared;                                                                     \
 	})
 
+/* The next CQE (its first 16 bytes), which is to come soon. */
+static inline struct io_uring_cqe core_cqe(struct io_uring *ring)
+{
+	struct __kernel_timespec limit = {.tv_sec = 10};
+	struct io_uring_cqe *cqe, copy;
+
+	assert_int_equal(io_uring_wait_cqe_timeout(ring, &cqe, &limit), 0);
+	copy = *cqe;
+	io_uring_cqe_seen(ring, cqe);
+	return copy;
+}
+
 /* The result of the next CQE; it must be of request `user_data`. */
 static inline int core_result(struct io_uring *ring, __u64 user_data)
 {
-	struct __kernel_timespec limit = {.tv_sec = 10};
-	struct io_uring_cqe *cqe;
-	int result;
+	struct io_uring_cqe cqe = core_cqe(ring);
 
-	assert_int_equal(io_uring_wait_cqe_timeout(ring, &cqe, &limit), 0);
-	assert_int_equal(cqe->user_data, user_data);
-	result = cqe->res;
-	io_uring_cqe_seen(ring, cqe);
-	return result;
+	assert_int_equal(cqe.user_data, user_data);
+	return cqe.res;
 }
 
 /* Submits what was prepared, one SQE, and waits for its result. */
@@ -119,6 +127,28 @@ static inline int core_run(struct io_uring *ring, __u64 user_data)
 {
 	assert_int_equal(io_uring_submit(ring), 1);
 	return core_result(ring, user_data);
+}
+
+/* A TCP socket that listens on a port of loopback, which is told. */
+static inline int core_listen(struct sockaddr_in *address, int backlog)
+{
+	socklen_t size = sizeof(*address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	*address = (struct sockaddr_in){.sin_family = AF_INET,
+					.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	assert_int_equal(bind(fd, (void *)address, sizeof(*address)), 0);
+	assert_int_equal(listen(fd, backlog), 0);
+	assert_int_equal(getsockname(fd, (void *)address, &size), 0);
+	return fd;
+}
+
+static inline int core_connect(const struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (const void *)address, sizeof(*address)), 0);
+	return fd;
 }
 
 static inline void core_works(struct io_uring *ring)

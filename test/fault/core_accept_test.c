@@ -4,7 +4,6 @@
  * The kernel tries such a socket without blocking. A system call cannot, so here
  * a worker fetches what is there, and others who accept may be faster than it.
  */
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,25 +15,16 @@
 /* FETCHED: what a worker fetches here while the driver looks at nothing. */
 enum { ACCEPTS = 5, CANCEL = 6, MANY = 20, FETCHED = 17, ROUNDS = 300, SECONDS_ALLOWED = 20 };
 
-static int listen_on_loopback(struct sockaddr_in *address)
+static void connect_all(int *fds, int count, const struct sockaddr_in *address)
 {
-	socklen_t size = sizeof(*address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	*address = (struct sockaddr_in){.sin_family = AF_INET,
-					.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	assert_int_equal(bind(fd, (void *)address, sizeof(*address)), 0);
-	assert_int_equal(listen(fd, 128), 0);
-	assert_int_equal(getsockname(fd, (void *)address, &size), 0);
-	return fd;
+	for (int i = 0; i < count; i++)
+		fds[i] = core_connect(address);
 }
 
-static int connect_to(const struct sockaddr_in *address)
+static void close_all(const int *fds, int count)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(connect(fd, (const void *)address, sizeof(*address)), 0);
-	return fd;
+	for (int i = 0; i < count; i++)
+		close(fds[i]);
 }
 
 static void start_accept(struct io_uring *ring, int listener)
@@ -69,40 +59,38 @@ static void accept_without_a_look(struct io_uring *ring, int listener,
 {
 	time_t start = time(NULL);
 
-	for (int i = 0; i < MANY; i++)
-		clients[i] = connect_to(address);
+	connect_all(clients, MANY, address);
 	start_accept(ring, listener);
 	while (left_at(listener) > MANY - FETCHED)
 		assert_in_time(start);
 }
 
-/* Takes `count` CQEs of connections that went on. */
+/* Takes a CQE, of a connection, and closes that. Returns its flags. */
+static unsigned take_connection(struct io_uring *ring, bool goes_on)
+{
+	struct io_uring_cqe cqe = core_cqe(ring);
+
+	assert_int_equal(cqe.user_data, ACCEPTS);
+	assert_true(cqe.res >= 0);
+	assert_int_equal(!!(cqe.flags & IORING_CQE_F_MORE), goes_on);
+	close(cqe.res);
+	return cqe.flags;
+}
+
+/* Takes `count` CQEs of connections that went on, each with the next behind it. */
 static void take_connections(struct io_uring *ring, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct __kernel_timespec limit = {.tv_sec = 10};
-		struct io_uring_cqe *cqe;
+		bool is_nonempty = take_connection(ring, true) & IORING_CQE_F_SOCK_NONEMPTY;
 
-		assert_int_equal(io_uring_wait_cqe_timeout(ring, &cqe, &limit), 0);
-		assert_int_equal(cqe->user_data, ACCEPTS);
-		assert_true(cqe->res >= 0);
-		assert_true(cqe->flags & IORING_CQE_F_MORE);
-		assert_int_equal(!(cqe->flags & IORING_CQE_F_SOCK_NONEMPTY), i == count - 1);
-		close(cqe->res);
-		io_uring_cqe_seen(ring, cqe);
+		assert_int_equal(is_nonempty, i < count - 1);
 	}
-}
-
-static void close_all(const int *fds, int count)
-{
-	for (int i = 0; i < count; i++)
-		close(fds[i]);
 }
 
 static void a_worker_fetches_many_at_once(void **state)
 {
 	struct sockaddr_in address;
-	int listener = listen_on_loopback(&address), clients[MANY];
+	int listener = core_listen(&address, 128), clients[MANY];
 	struct io_uring ring;
 
 	(void)state;
@@ -111,18 +99,9 @@ static void a_worker_fetches_many_at_once(void **state)
 	take_connections(&ring, MANY);
 	close_all(clients, MANY);
 	/* Again, with the same request. */
-	for (int i = 0; i < MANY; i++)
-		clients[i] = connect_to(&address);
-	for (unsigned told = 0; told < MANY; told++) {
-		struct __kernel_timespec limit = {.tv_sec = 10};
-		struct io_uring_cqe *cqe;
-
-		assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &limit), 0);
-		assert_true(cqe->res >= 0);
-		assert_true(cqe->flags & IORING_CQE_F_MORE);
-		close(cqe->res);
-		io_uring_cqe_seen(&ring, cqe);
-	}
+	connect_all(clients, MANY, &address);
+	for (unsigned told = 0; told < MANY; told++)
+		take_connection(&ring, true);
 	close_all(clients, MANY);
 	io_uring_queue_exit(&ring);
 	close(listener);
@@ -132,7 +111,7 @@ static void a_worker_fetches_many_at_once(void **state)
 static void a_cancelled_accept_ends_behind_what_was_fetched(void **state)
 {
 	struct sockaddr_in address;
-	int listener = listen_on_loopback(&address), clients[MANY];
+	int listener = core_listen(&address, 128), clients[MANY];
 	unsigned told = 0, ended = 0;
 	struct io_uring ring;
 
@@ -142,22 +121,19 @@ static void a_cancelled_accept_ends_behind_what_was_fetched(void **state)
 	CORE_PREP(&ring, CANCEL, io_uring_prep_cancel64, ACCEPTS, 0);
 	assert_int_equal(io_uring_submit(&ring), 1);
 	for (unsigned answers = 0; !ended || !answers;) {
-		struct __kernel_timespec limit = {.tv_sec = 10};
-		struct io_uring_cqe *cqe;
+		struct io_uring_cqe cqe = core_cqe(&ring);
 
-		assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &limit), 0);
-		if (cqe->user_data == CANCEL) {
-			assert_int_equal(cqe->res, 0);
+		if (cqe.user_data == CANCEL) {
+			assert_int_equal(cqe.res, 0);
 			answers++;
-		} else if (cqe->flags & IORING_CQE_F_MORE) {
+		} else if (cqe.flags & IORING_CQE_F_MORE) {
 			assert_int_equal(ended, 0);
-			close(cqe->res);
+			close(cqe.res);
 			told++;
 		} else {
-			assert_int_equal(cqe->res, -ECANCELED);
+			assert_int_equal(cqe.res, -ECANCELED);
 			ended++;
 		}
-		io_uring_cqe_seen(&ring, cqe);
 	}
 	assert_int_equal(told + left_at(listener), MANY);
 	io_uring_queue_exit(&ring);
@@ -168,7 +144,7 @@ static void a_cancelled_accept_ends_behind_what_was_fetched(void **state)
 static void a_ring_ends_with_connections_that_were_fetched(void **state)
 {
 	struct sockaddr_in address;
-	int listener = listen_on_loopback(&address), clients[MANY];
+	int listener = core_listen(&address, 128), clients[MANY];
 	struct io_uring ring;
 
 	(void)state;
@@ -183,28 +159,18 @@ static void as_many_are_told_as_the_cq_has_room_for_and_one_more(void **state)
 {
 	enum { SOME = 9 };
 	struct sockaddr_in address;
-	int listener = listen_on_loopback(&address), clients[SOME];
+	int listener = core_listen(&address, 128), clients[SOME];
 	time_t start = time(NULL);
 	struct io_uring ring;
 
 	(void)state;
 	core_ring(&ring, 2, 0);
-	for (int i = 0; i < SOME; i++)
-		clients[i] = connect_to(&address);
+	connect_all(clients, SOME, &address);
 	start_accept(&ring, listener);
 	while (!(*ring.sq.kflags & IORING_SQ_CQ_OVERFLOW))
 		assert_in_time(start);
-	for (unsigned i = 0; i <= *ring.cq.kring_entries; i++) {
-		struct __kernel_timespec limit = {.tv_sec = 10};
-		bool is_last = i == *ring.cq.kring_entries;
-		struct io_uring_cqe *cqe;
-
-		assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &limit), 0);
-		assert_true(cqe->res >= 0);
-		assert_int_equal(!(cqe->flags & IORING_CQE_F_MORE), is_last);
-		close(cqe->res);
-		io_uring_cqe_seen(&ring, cqe);
-	}
+	for (unsigned i = 0; i <= *ring.cq.kring_entries; i++)
+		take_connection(&ring, i < *ring.cq.kring_entries);
 	/* The others are whose they were. */
 	assert_int_equal(left_at(listener), SOME - *ring.cq.kring_entries - 1);
 	core_works(&ring);
@@ -268,15 +234,15 @@ static void each_connection_is_told_of_at_once_though_others_accept_too(void **s
 	pthread_t thread;
 
 	(void)state;
-	rival.listener = listen_on_loopback(&address);
+	rival.listener = core_listen(&address, 128);
 	core_ring(&ring, 8, 0);
 	assert_int_equal(pthread_create(&thread, NULL, rival_main, &rival), 0);
 	start_accept(&ring, rival.listener);
 	for (int round = 0; round < ROUNDS; round++) {
 		int clients[3];
 
-		for (int i = 0; i < 3; i++, made++)
-			clients[i] = connect_to(&address);
+		connect_all(clients, 3, &address);
+		made += 3;
 		while (told + atomic_load(&rival.taken) < made) {
 			struct io_uring_cqe *cqe;
 

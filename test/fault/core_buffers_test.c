@@ -119,15 +119,10 @@ static void prep_read(struct group *group, unsigned len)
 /* The next CQE: its result and flags. */
 static int next(struct io_uring *ring, unsigned *flags)
 {
-	struct __kernel_timespec limit = {.tv_sec = 10};
-	struct io_uring_cqe *cqe;
-	int result;
+	struct io_uring_cqe cqe = core_cqe(ring);
 
-	assert_int_equal(io_uring_wait_cqe_timeout(ring, &cqe, &limit), 0);
-	result = cqe->res;
-	*flags = cqe->flags;
-	io_uring_cqe_seen(ring, cqe);
-	return result;
+	*flags = cqe.flags;
+	return cqe.res;
 }
 
 static int read_once(struct group *group, unsigned len, unsigned *flags)

@@ -2,7 +2,6 @@
  * core_net_test.c - sockets: multishot and bundled transfers, sends that notify, SOCKET, BIND,
  * LISTEN, commands, direct descriptors
  */
-#include <netinet/in.h>
 #include <sys/un.h>
 
 #include "core.h"
@@ -47,15 +46,9 @@ static void set_optlen(struct io_uring_sqe *sqe, uint32_t value)
 
 static int tcp_pair(int *fd)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0), peer = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in address;
+	int listener = core_listen(&address, 1), peer = core_connect(&address);
 
-	assert_int_equal(bind(listener, (void *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, (void *)&address, &len), 0);
-	assert_int_equal(connect(peer, (void *)&address, sizeof(address)), 0);
 	*fd = accept(listener, NULL, NULL);
 	assert_true(*fd >= 0);
 	close(listener);
@@ -111,15 +104,10 @@ static void stop(struct net *net)
 
 static int next(struct net *net, unsigned *flags)
 {
-	struct __kernel_timespec limit = {.tv_sec = 10};
-	struct io_uring_cqe *cqe;
-	int result;
+	struct io_uring_cqe cqe = core_cqe(&net->ring);
 
-	assert_int_equal(io_uring_wait_cqe_timeout(&net->ring, &cqe, &limit), 0);
-	result = cqe->res;
-	*flags = cqe->flags;
-	io_uring_cqe_seen(&net->ring, cqe);
-	return result;
+	*flags = cqe.flags;
+	return cqe.res;
 }
 
 static unsigned named(int id)

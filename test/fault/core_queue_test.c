@@ -70,14 +70,11 @@ static void polls_that_fire_into_a_full_cq_are_kept(void **state)
 	for (int i = 0; i < PIPES; i++)
 		assert_int_equal(write(fds[i][1], "x", 1), 1);
 	while (seen != (1u << PIPES) - 1) {
-		struct __kernel_timespec limit = {.tv_sec = 10};
-		struct io_uring_cqe *cqe;
+		struct io_uring_cqe cqe = core_cqe(&ring);
 
-		assert_int_equal(io_uring_wait_cqe_timeout(&ring, &cqe, &limit), 0);
-		assert_int_equal(cqe->res, POLLIN);
-		assert_false(seen & cqe->user_data);
-		seen |= (unsigned)cqe->user_data;
-		io_uring_cqe_seen(&ring, cqe);
+		assert_int_equal(cqe.res, POLLIN);
+		assert_false(seen & cqe.user_data);
+		seen |= (unsigned)cqe.user_data;
 	}
 	for (int i = 0; i < PIPES; i++) {
 		close(fds[i][0]);
@@ -101,15 +98,11 @@ static struct told take_until_it_ends(struct io_uring *ring)
 	struct told told = {0};
 
 	for (;;) {
-		struct __kernel_timespec limit = {.tv_sec = 10};
-		struct io_uring_cqe *cqe;
-		bool is_last;
+		struct io_uring_cqe cqe = core_cqe(ring);
+		bool is_last = cqe.user_data == SHOTS && !(cqe.flags & IORING_CQE_F_MORE);
 
-		assert_int_equal(io_uring_wait_cqe_timeout(ring, &cqe, &limit), 0);
-		is_last = cqe->user_data == SHOTS && !(cqe->flags & IORING_CQE_F_MORE);
-		told.more += cqe->user_data == SHOTS && !is_last;
-		told.last = cqe->res;
-		io_uring_cqe_seen(ring, cqe);
+		told.more += cqe.user_data == SHOTS && !is_last;
+		told.last = cqe.res;
 		if (is_last)
 			return told;
 	}
